@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: MIT
+/* Helpers on file descriptors; no state, any thread. */
+#include "base/fd.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+int event_fd_create(void)
+{
+	int fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+
+	return fd < 0 ? -errno : fd;
+}
+
+void event_fd_signal(int fd)
+{
+	uint64_t one = 1;
+
+	/* EAGAIN: the count is at its maximum, so the reader has been told. */
+	while (write(fd, &one, sizeof(one)) < 0 && errno == EINTR)
+		;
+}
+
+uint64_t event_fd_drain(int fd)
+{
+	uint64_t count = 0;
+
+	while (read(fd, &count, sizeof(count)) < 0)
+		if (errno != EINTR)
+			return 0;
+	return count;
+}
+
+bool event_fd_pending(int fd)
+{
+	struct pollfd poll_fd = { .fd = fd, .events = POLLIN };
+
+	return poll(&poll_fd, 1, 0) > 0 && (poll_fd.revents & POLLIN);
+}
+
+void fd_close(int *fd)
+{
+	if (*fd >= 0)
+		close(*fd);
+	*fd = -1;
+}
+
+ssize_t fd_read_full(int fd, void *buffer, size_t length)
+{
+	size_t moved = 0;
+
+	while (moved < length) {
+		ssize_t n = read(fd, (char *)buffer + moved, length - moved);
+
+		if (n == 0)
+			break;
+		if (n > 0)
+			moved += (size_t)n;
+		else if (errno != EINTR)
+			return -errno;
+	}
+	return (ssize_t)moved;
+}
+
+ssize_t fd_pread_full(int fd, void *buffer, size_t length, uint64_t offset)
+{
+	size_t moved = 0;
+
+	while (moved < length) {
+		ssize_t n = pread(fd, (char *)buffer + moved, length - moved,
+				  (off_t)(offset + moved));
+
+		if (n == 0)
+			break;
+		if (n > 0)
+			moved += (size_t)n;
+		else if (errno != EINTR)
+			return -errno;
+	}
+	return (ssize_t)moved;
+}
+
+ssize_t fd_write_full(int fd, const void *buffer, size_t length)
+{
+	size_t moved = 0;
+
+	while (moved < length) {
+		ssize_t n = write(fd, (const char *)buffer + moved, length - moved);
+
+		if (n >= 0)
+			moved += (size_t)n;
+		else if (errno != EINTR)
+			return -errno;
+	}
+	return (ssize_t)moved;
+}

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * File descriptors: eventfds and transfers that finish. Any thread, no state.
+ */
+#ifndef BASE_FD_H
+#define BASE_FD_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+/*
+ * A close-on-exec, non-blocking eventfd of count 0, or -errno. Non-blocking is
+ * not a taste: an io_uring write to a blocking eventfd goes to a helper thread.
+ */
+int event_fd_create(void);
+
+/* Adds one to the count: wakes a poller, triggers an irqfd. Never blocks. */
+void event_fd_signal(int fd);
+
+/* Sets the count to zero; returns what it was. */
+uint64_t event_fd_drain(int fd);
+
+/* Whether the count is not zero; leaves it. */
+bool event_fd_pending(int fd);
+
+/* Closes *fd if it is >= 0 and sets it to -1. */
+void fd_close(int *fd);
+
+/*
+ * Transfer `length` bytes, resuming after short transfers and EINTR. Return the
+ * bytes moved (fewer than `length` only at end of file) or -errno.
+ */
+ssize_t fd_read_full(int fd, void *buffer, size_t length);
+ssize_t fd_pread_full(int fd, void *buffer, size_t length, uint64_t offset);
+ssize_t fd_write_full(int fd, const void *buffer, size_t length);
+
+#endif

@@ -1,0 +1,298 @@
+// SPDX-License-Identifier: MIT
+/*
+ * The reader of "value,key=value,flag" strings. It knows kinds of values, not
+ * what they are for. Control thread, before the machine exists.
+ */
+#include "base/option.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/bytes.h"
+#include "base/log.h"
+
+int option_uint_parse(const char *text, uint64_t minimum, uint64_t maximum, uint64_t *value)
+{
+	char *end;
+	unsigned long long number;
+
+	if (!isdigit((unsigned char)text[0]))
+		return -EINVAL;
+	errno = 0;
+	number = strtoull(text, &end, text[0] == '0' && tolower(text[1]) == 'x' ? 16 : 10);
+	if (*end)
+		return -EINVAL;
+	if (errno || number < minimum || number > maximum)
+		return -ERANGE;
+	*value = number;
+	return 0;
+}
+
+int option_size_parse(const char *text, uint64_t unit, uint64_t *bytes)
+{
+	static const char suffixes[] = "BKMGT";
+	const char *suffix;
+	char *end;
+	unsigned long long number;
+
+	if (!isdigit((unsigned char)text[0]))
+		return -EINVAL;
+	errno = 0;
+	number = strtoull(text, &end, 10);
+	if (errno)
+		return -ERANGE;
+	if (*end) {
+		suffix = strchr(suffixes, toupper((unsigned char)*end));
+		if (!suffix || !*suffix || (end[1] && strcasecmp(end + 1, "B") &&
+					    strcasecmp(end + 1, "iB")))
+			return -EINVAL;
+		unit = UINT64_C(1) << (10 * (suffix - suffixes));
+	}
+	if (__builtin_mul_overflow((uint64_t)number, unit, bytes))
+		return -ERANGE;
+	return 0;
+}
+
+static int mac_parse(const char *text, struct option_mac *mac)
+{
+	unsigned byte[6];
+	int length = 0;
+
+	if (sscanf(text, "%2x:%2x:%2x:%2x:%2x:%2x%n", &byte[0], &byte[1], &byte[2], &byte[3],
+		   &byte[4], &byte[5], &length) != 6 || text[length])
+		return -EINVAL;
+	if (byte[0] & 1) /* a multicast address is no station's */
+		return -EINVAL;
+	for (int i = 0; i < 6; i++)
+		mac->address[i] = (uint8_t)byte[i];
+	mac->given = true;
+	return 0;
+}
+
+static int choice_parse(const char *text, const char *const *choices, unsigned *index)
+{
+	for (unsigned i = 0; choices[i]; i++) {
+		if (!strcmp(text, choices[i])) {
+			*index = i;
+			return 0;
+		}
+	}
+	return -EINVAL;
+}
+
+static void *field_of(const struct option_key *key, void *options)
+{
+	return (char *)options + key->offset;
+}
+
+static int value_parse(const struct option_key *key, const char *value, void *field)
+{
+	uint64_t maximum = key->maximum ? key->maximum : UINT64_MAX;
+	uint64_t number;
+	int error;
+
+	switch (key->kind) {
+	case OPTION_STRING:
+		free(*(char **)field);
+		*(char **)field = strdup(value);
+		return *(char **)field ? (*value ? 0 : -EINVAL) : -ENOMEM;
+	case OPTION_FLAG:
+		*(bool *)field = !strcmp(value, "on");
+		return *(bool *)field || !strcmp(value, "off") ? 0 : -EINVAL;
+	case OPTION_UINT:
+		error = option_uint_parse(value, key->minimum, min_u64(maximum, UINT_MAX), &number);
+		if (!error)
+			*(unsigned *)field = (unsigned)number;
+		return error;
+	case OPTION_INT_FD:
+		error = option_uint_parse(value, 0, INT_MAX, &number);
+		if (!error)
+			*(int *)field = (int)number;
+		return error;
+	case OPTION_SIZE:
+		error = option_size_parse(value, 1, &number);
+		if (!error && (number < key->minimum || number > maximum))
+			error = -ERANGE;
+		if (!error)
+			*(uint64_t *)field = number;
+		return error;
+	case OPTION_CHOICE:
+		return choice_parse(value, key->choices, field);
+	case OPTION_MAC:
+		return mac_parse(value, field);
+	}
+	return -EINVAL;
+}
+
+static void choices_print(const struct option_key *key, char *text, size_t size)
+{
+	size_t length = 0;
+
+	for (unsigned i = 0; key->choices[i] && length < size; i++)
+		length += (size_t)snprintf(text + length, size - length, "%s%s", i ? ", " : "",
+					   key->choices[i]);
+}
+
+/* Says what would have been right; returns -EINVAL. */
+static int value_refuse(const char *what, const struct option_key *key, const char *value)
+{
+	char expected[256] = "";
+
+	switch (key->kind) {
+	case OPTION_STRING:
+		snprintf(expected, sizeof(expected), "a value");
+		break;
+	case OPTION_FLAG:
+		snprintf(expected, sizeof(expected), "on or off");
+		break;
+	case OPTION_UINT:
+	case OPTION_INT_FD:
+		if (key->maximum)
+			snprintf(expected, sizeof(expected), "a number from %llu to %llu",
+				 (unsigned long long)key->minimum,
+				 (unsigned long long)key->maximum);
+		else
+			snprintf(expected, sizeof(expected), "a number");
+		break;
+	case OPTION_SIZE:
+		snprintf(expected, sizeof(expected), "a size such as 512M or 2G");
+		break;
+	case OPTION_CHOICE:
+		snprintf(expected, sizeof(expected), "one of ");
+		choices_print(key, expected + 7, sizeof(expected) - 7);
+		break;
+	case OPTION_MAC:
+		snprintf(expected, sizeof(expected),
+			 "a station's address such as 02:00:00:00:00:01");
+		break;
+	}
+	return fail(EINVAL, "%s: %s=%s: expected %s", what, key->name, value, expected);
+}
+
+static const struct option_key *key_find(const struct option_key *keys, const char *name)
+{
+	for (; keys->name; keys++)
+		if (!strcmp(keys->name, name))
+			return keys;
+	return NULL;
+}
+
+static const struct option_key *key_positional(const struct option_key *keys)
+{
+	for (; keys->name; keys++)
+		if (keys->positional)
+			return keys;
+	return NULL;
+}
+
+static int key_refuse(const char *what, const char *name, const struct option_key *keys)
+{
+	char known[512] = "";
+	size_t length = 0;
+
+	for (; keys->name && length < sizeof(known); keys++)
+		length += (size_t)snprintf(known + length, sizeof(known) - length, " %s",
+					   keys->name);
+	return fail(EINVAL, "%s: unknown key '%s'; it knows:%s", what, name, known);
+}
+
+/*
+ * One item between commas. The first may be the bare value of the positional
+ * key, unless it is the name of a flag.
+ */
+static int item_parse(const char *what, char *item, bool first, const struct option_key *keys,
+		      void *options)
+{
+	const struct option_key *key = key_find(keys, item);
+	char *equals = strchr(item, '=');
+	const char *value = "on";
+
+	if (key && key->kind == OPTION_FLAG) {
+		/* a flag by its name alone */
+	} else if (first && key_positional(keys) && (!equals || strchr(item, '/') < equals) &&
+		   (!equals || strchr(item, '/'))) {
+		/* "a/b=c" is a path, "path=a" is not */
+		key = key_positional(keys);
+		value = item;
+	} else if (equals) {
+		*equals = '\0';
+		value = equals + 1;
+		key = key_find(keys, item);
+	} else if (key) {
+		return fail(EINVAL, "%s: %s: a value is missing; write %s=...", what, item, item);
+	}
+	if (!key)
+		return key_refuse(what, item, keys);
+	if (value_parse(key, value, field_of(key, options)))
+		return value_refuse(what, key, value);
+	return 0;
+}
+
+/* Cuts the first item off *rest, turning ",," into "," in place. NULL at the end. */
+static char *item_next(char **rest)
+{
+	char *item = *rest, *out = item, *in = item;
+
+	if (!item)
+		return NULL;
+	for (; *in; in++) {
+		if (*in == ',' && in[1] != ',')
+			break;
+		if (*in == ',')
+			in++;
+		*out++ = *in;
+	}
+	*rest = *in ? in + 1 : NULL;
+	*out = '\0';
+	return item;
+}
+
+static bool was_given(const struct option_key *key, void *options)
+{
+	void *field = field_of(key, options);
+
+	return key->kind == OPTION_STRING ? *(char **)field != NULL :
+	       key->kind == OPTION_INT_FD ? *(int *)field >= 0 : true;
+}
+
+int options_parse(const char *what, const char *text, const struct option_key *keys,
+		  void *options)
+{
+	char *copy = strdup(text);
+	char *rest = copy, *item;
+	bool first = true;
+	int error = 0;
+
+	if (!copy)
+		return fail(ENOMEM, "%s: out of memory", what);
+	for (const struct option_key *key = keys; key->name; key++)
+		if (key->kind == OPTION_INT_FD && *(int *)field_of(key, options) == 0)
+			*(int *)field_of(key, options) = -1;
+	while (!error && (item = item_next(&rest))) {
+		if (*item)
+			error = item_parse(what, item, first, keys, options);
+		else if (!first || rest)
+			error = fail(EINVAL, "%s: empty item in '%s'", what, text);
+		first = false;
+	}
+	free(copy);
+	for (const struct option_key *key = keys; !error && key->name; key++)
+		if (key->required && !was_given(key, options))
+			error = fail(EINVAL, "%s: %s is missing; write %s=... (%s)", what,
+				     key->name, key->name, key->help);
+	return error;
+}
+
+void options_free(const struct option_key *keys, void *options)
+{
+	for (const struct option_key *key = keys; key->name; key++) {
+		if (key->kind == OPTION_STRING) {
+			free(*(char **)field_of(key, options));
+			*(char **)field_of(key, options) = NULL;
+		}
+	}
+}

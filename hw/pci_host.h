@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The PCI host bridge: configuration space by ECAM and, where the board has
+ * ports, by CF8/CFC; slots; address windows out of which BARs are placed before
+ * the guest starts. pci_host.lock guards all configuration space of its
+ * functions and is the first lock in the global order.
+ */
+#ifndef HW_PCI_HOST_H
+#define HW_PCI_HOST_H
+
+#include <pthread.h>
+#include <stdint.h>
+
+#include "core/bus.h"
+#include "core/irq.h"
+#include "core/kvm_call.h"
+
+#define PCI_HOST_SLOTS 32 /* on bus 0; slot 0 is the bridge itself */
+
+struct pci_function;
+
+struct pci_window {
+	uint64_t base, size;
+};
+
+struct pci_host_config {
+	struct bus *mmio;
+	struct bus *ports; /* NULL: no CF8/CFC */
+	struct irq_router *irqs;
+	const struct kvm_call *kvm;
+	uint64_t ecam_base;    /* 1 MiB a bus */
+	unsigned bus_count;
+	struct pci_window memory32, memory64;
+	uint32_t intx_gsis[4]; /* pin A of slot s goes to intx_gsis[s % 4] */
+};
+
+struct pci_host {
+	struct pci_host_config config;
+	pthread_mutex_t lock;
+	struct region ecam, address_port, data_port;
+	uint32_t address;  /* CF8; lock */
+	struct pci_function *functions[PCI_HOST_SLOTS]; /* fixed before the first vCPU runs */
+	uint64_t next32, next64; /* where the next BAR goes */
+};
+
+/* 0 or a failure, logged. */
+int pci_host_init(struct pci_host *host, const struct pci_host_config *config);
+void pci_host_destroy(struct pci_host *host);
+
+/*
+ * Puts a function into the next free slot and gives its BARs addresses (not
+ * enabled). 0, or a failure, logged, when slots or windows are full. Remove:
+ * its regions leave the buses; no vCPU runs.
+ */
+int pci_host_add(struct pci_host *host, struct pci_function *function);
+void pci_host_remove(struct pci_host *host, struct pci_function *function);
+
+/* Every function's configuration back to what pci_host_add() left. vCPUs parked. */
+void pci_host_reset(struct pci_host *host);
+
+#endif

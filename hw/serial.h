@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A 16550A UART with FIFOs. Registers run on vCPU threads under serial.lock;
+ * the host side (reading input, writing output) on one worker. A vCPU never
+ * waits for the host: output goes through a buffer, and a full one shows as a
+ * transmitter that is not empty.
+ */
+#ifndef HW_SERIAL_H
+#define HW_SERIAL_H
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "core/bus.h"
+#include "core/terminal.h"
+#include "core/worker.h"
+
+#define SERIAL_REGISTERS 8
+
+struct serial_config {
+	struct bus *bus;
+	uint64_t base;             /* of 8 byte-wide registers */
+	int irq_event_fd;          /* an edge for each time the interrupt condition rises */
+	struct terminal *terminal; /* or NULL: nothing is connected */
+	struct worker *worker;
+};
+
+struct serial;
+
+/* 0 or a failure, logged. Control thread, before the worker runs. */
+int serial_create(struct serial **serial, const struct serial_config *config);
+/* The worker has stopped. What the guest wrote is flushed as far as the host takes it. */
+void serial_destroy(struct serial *serial);
+/* Back to power-on state; vCPUs parked. Buffered output stays. */
+void serial_reset(struct serial *serial);
+
+#endif

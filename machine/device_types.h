@@ -1,0 +1,11 @@
+/* SPDX-License-Identifier: MIT */
+/* The devices this binary has: the one table a new device is added to. */
+#ifndef MACHINE_DEVICE_TYPES_H
+#define MACHINE_DEVICE_TYPES_H
+
+#include "virtio/virtio.h"
+
+/* In the order in which help shows them; ends with NULL. */
+extern const struct virtio_type *const device_types[];
+
+#endif
