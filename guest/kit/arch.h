@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What an architecture supplies to a guest, and what it found out about the machine. guest/x86_*.c
+ * is one implementation; a guest that includes only kit/ headers runs on each. One CPU runs the
+ * guest; interrupts are off but within arch_wait_ns(), so handlers never race with it.
+ */
+#ifndef GUEST_KIT_ARCH_H
+#define GUEST_KIT_ARCH_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define PLATFORM_RAM_MAX 16
+
+struct range {
+	uint64_t base, bytes;
+};
+
+struct platform {
+	struct range ram[PLATFORM_RAM_MAX];	/* usable RAM, as the VMM lists it */
+	unsigned ram_count;
+	uint64_t ecam_gpa;			/* 0: none */
+	uint8_t bus_first, bus_last;
+	struct range window32, window64;	/* where PCI BARs may be put; bytes 0: none */
+	unsigned cpu_count;
+	char params[1024];			/* command line */
+	const char *boot;			/* "PVH" or "Linux": the way in */
+};
+
+extern struct platform platform;
+
+/* The whole of a guest's own code. Returning powers the machine off. */
+void guest_main(void);
+
+/* Serial port, polled. get: the next byte, or -1. */
+void arch_put(const char *bytes, size_t count);
+int arch_get(void);
+
+/* Nanoseconds since some moment of start-up; monotonic. */
+uint64_t arch_now_ns(void);
+/* Halts with interrupts on until one arrives, `ns` at most. */
+void arch_wait_ns(uint64_t ns);
+
+/*
+ * Message interrupts. A line is a number that counts what arrived; its message, written to the
+ * address by a device, raises it on `cpu` (0 is the one that runs the guest).
+ */
+struct message {
+	uint64_t address;
+	uint32_t data;
+};
+
+unsigned arch_line_new(void);
+struct message arch_line_message(unsigned line, unsigned cpu);
+uint64_t arch_line_count(unsigned line);
+
+/* Makes [gpa, gpa + bytes) accessible at its own address. */
+void arch_map(uint64_t gpa, uint64_t bytes);
+
+/* Starts CPU `cpu` (1 ..) in `entry` on a small stack; false if it did not come up in 10 s. */
+bool arch_cpu_start(unsigned cpu, void (*entry)(unsigned cpu));
+/* Halts the calling CPU for good, or till its next interrupt. */
+void arch_cpu_pause(void);
+
+__attribute__((noreturn)) void arch_power_off(void);
+__attribute__((noreturn)) void arch_reset(void);
+/* Something that no machine survives. */
+__attribute__((noreturn)) void arch_crash(void);
+/* Tells the VMM of a panic; returns. False if there is no such device. */
+bool arch_panic_notify(void);
+
+/* Full barrier: our ring store is seen before we read the device's event index. */
+static inline void arch_full_barrier(void)
+{
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+}
+
+/* One access of exactly this width to device memory. */
+static inline uint8_t mmio_read8(uint64_t address)
+{
+	return *(volatile uint8_t *)address;
+}
+
+static inline uint16_t mmio_read16(uint64_t address)
+{
+	return *(volatile uint16_t *)address;
+}
+
+static inline uint32_t mmio_read32(uint64_t address)
+{
+	return *(volatile uint32_t *)address;
+}
+
+static inline uint64_t mmio_read64(uint64_t address)
+{
+	return *(volatile uint64_t *)address;
+}
+
+static inline void mmio_write8(uint64_t address, uint8_t value)
+{
+	*(volatile uint8_t *)address = value;
+}
+
+static inline void mmio_write16(uint64_t address, uint16_t value)
+{
+	*(volatile uint16_t *)address = value;
+}
+
+static inline void mmio_write32(uint64_t address, uint32_t value)
+{
+	*(volatile uint32_t *)address = value;
+}
+
+static inline void mmio_write64(uint64_t address, uint64_t value)
+{
+	*(volatile uint64_t *)address = value;
+}
+
+#endif
