@@ -1,0 +1,5 @@
+# SPDX-License-Identifier: MIT
+# Says what machine this is.
+say "cpus $(nproc)"
+say "memory $(awk '/MemTotal/ { print $2 }' /proc/meminfo) kB"
+say "clock $(cat /sys/devices/system/clocksource/clocksource0/current_clocksource)"

@@ -1,0 +1,14 @@
+# SPDX-License-Identifier: MIT
+# For each disk: its checksum, then its first half is copied to the second half with a flush, unless it is read-only.
+for dir in /sys/block/vd*; do
+	disk=${dir##*/}
+	half=$(($(cat "$dir/size") / 4096)) # MiB in half of the disk
+	say "$disk size $(cat "$dir/size") ro $(cat "$dir/ro") serial $(cat "$dir/serial")"
+	say "$disk sum $(sum_of "/dev/$disk" "$half")"
+	if [ "$(cat "$dir/ro")" = 1 ]; then
+		dd if=/dev/zero of="/dev/$disk" bs=512 count=1 2>/dev/null && say "$disk took a write"
+		continue
+	fi
+	dd if="/dev/$disk" of="/dev/$disk" bs=1M count="$half" seek="$half" conv=fsync 2>/dev/null || say "$disk write failed"
+	say "$disk copy $(sum_of "/dev/$disk" "$half" "$half")"
+done

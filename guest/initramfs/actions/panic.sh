@@ -1,0 +1,3 @@
+# SPDX-License-Identifier: MIT
+# Panics.
+echo c >/proc/sysrq-trigger

@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: MIT
+# shellcheck shell=sh
+#
+# What the cases use. Environment: RINGVM the binary, GUESTS a directory with KERNEL/vmlinuz and KERNEL/initrd, WORK where
+# files go, RIG this directory, RIG_KIND host or nested. A case ends with `done_testing`.
+
+tests=0
+kernel=cloud-6.1
+PATH=$PATH:/usr/sbin:/sbin
+cd "${WORK:?}" || exit 1
+
+# ok STATUS WHAT: one test point.
+ok() {
+	tests=$((tests + 1))
+	if [ "$1" = 0 ]; then echo "ok $tests - $2"; else echo "not ok $tests - $2"; fi
+}
+
+# is GOT WANTED WHAT
+is() {
+	[ "$1" = "$2" ]
+	ok $? "$3"
+	[ "$1" = "$2" ] || echo "# got '$1', want '$2'"
+}
+
+skip() {
+	tests=$((tests + 1))
+	echo "ok $tests - $1 # SKIP $2"
+}
+
+done_testing() { echo "1..$tests"; }
+
+# wait_for SECONDS COMMAND...: until the command succeeds.
+wait_for() {
+	deadline=$(($(date +%s) + $1))
+	shift
+	until "$@" 2>/dev/null; do
+		[ "$(date +%s)" -lt "$deadline" ] || return 1
+		sleep 0.2
+	done
+}
+
+# guest NAME "WORDS" OPTION...: boots $kernel with WORDS on its command line and runs it to its end. The console is in
+# NAME.out, what ringvm said in NAME.err, its exit status in $status (137: it had to be killed).
+guest() {
+	start "$@" </dev/null
+	finish
+}
+
+# start NAME "WORDS" OPTION...: the same without waiting; stdin is the guest's console, $guest_pid is ringvm.
+start() {
+	guest_name=$1 words=$2
+	shift 2
+	# busybox's timeout becomes the program, with the watch in a child. A command in the background has /dev/null as
+	# its input, so the one that start was called with comes as 3.
+	busybox timeout -s KILL "${guest_limit:-180}" "${RINGVM:?}" run -k "${GUESTS:?}/$kernel/vmlinuz" \
+		-i "$GUESTS/$kernel/initrd" -p "console=ttyS0 loglevel=4 panic=-1 $words" "$@" \
+		<&3 >"$guest_name.out" 2>"$guest_name.err" &
+	guest_pid=$!
+} 3<&0
+
+# finish: waits for the guest started last; logs of all guests go to stderr.
+finish() {
+	wait "$guest_pid"
+	status=$?
+	echo "=== $guest_name: exit $status" >&2
+	cat "$guest_name.out" "$guest_name.err" >&2
+}
+
+# said NAME REGEX: has the guest said so? (grep -E on what follows "rig: ")
+said() { tr -d '\r' <"$1.out" | grep -qE "^rig: $2\$"; }
+
+# word NAME REGEX: what follows the words REGEX on such a line.
+word() { tr -d '\r' <"$1.out" | sed -nE "s/^rig: $2 //p" | head -n 1; }
+
+# says NAME REGEX WHAT: a test point for `said`.
+says() {
+	if said "$1" "$2"; then
+		ok 0 "$3"
+	else
+		ok 1 "$3"
+		show "$1"
+	fi
+}
+
+# ends NAME STATUS: a test point for the exit status of the guest that finished last.
+ends() {
+	is "$status" "$2" "$1: exit status $2"
+	[ "$status" = "$2" ] || show "$1"
+}
+
+# show NAME: the end of a guest's console, for whoever reads the failure.
+show() { tail -n 15 "$1.out" "$1.err" | tr -d '\r' | sed 's/^/#   /'; }
