@@ -14,6 +14,10 @@
 uint64_t virtio_config_read(struct virtio_device *device, size_t offset, unsigned length);
 void virtio_config_write(struct virtio_device *device, size_t offset, unsigned length,
 			 uint64_t value);
+/*
+ * Differs from the last answer if the bytes have changed since, and only then:
+ * so its low 8 bits serve as well, however many changes came in between.
+ */
 uint32_t virtio_config_generation(struct virtio_device *device);
 
 /* 3.1.1: a write may be refused in part; read it back. 0 begins a reset, which never waits. */

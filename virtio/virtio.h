@@ -57,6 +57,7 @@ struct virtio_type {
 	void (*destroy)(struct virtio_device *device);
 
 	/* vCPU thread, device->lock held. */
+	uint64_t (*features_missing)(uint64_t features); /* what these need beside them, or 0 */
 	int (*ready)(struct virtio_device *device); /* DRIVER_OK: features are final */
 	void (*config_written)(struct virtio_device *device, size_t offset, size_t length);
 	void (*reset)(struct virtio_device *device); /* drained: what create() left of config */
@@ -78,11 +79,15 @@ struct virtio_device {
 	struct virtqueue *queues;
 	unsigned queue_count;
 
+	pthread_mutex_t queue_lock;   /* leaf: goals of the queues, never held in the data path */
+	pthread_cond_t queue_drained; /* a queue is no longer live */
+
 	pthread_mutex_t config_lock; /* leaf: the config bytes and their generation */
 	uint8_t *config;	     /* guest view of the config space, little endian */
 	const uint8_t *config_writable; /* mask of bits the driver may write, or NULL: none */
 	size_t config_size;
-	uint32_t config_generation;  /* counts every change the device makes */
+	bool config_changed;	     /* since the driver last read the generation */
+	uint32_t config_generation;  /* counts the changes that the driver could have seen */
 	int config_fd;		     /* eventfd: "configuration changed" interrupt */
 
 	struct log_limit log_limit;
@@ -123,7 +128,7 @@ static inline bool virtio_has(const struct virtio_device *device, unsigned featu
 void virtio_fail(struct virtio_device *device, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
 
-/* Any thread but with device->lock held: changes config bytes, generation, interrupt. */
+/* Any thread: changes config bytes, generation; interrupt once the driver is ready. */
 void virtio_config_update(struct virtio_device *device, size_t offset, const void *bytes,
 			  size_t length);
 

@@ -21,6 +21,12 @@
 
 struct virtio_device;
 
+enum virtqueue_goal {
+	VIRTQUEUE_STOP,  /* drain, drop what completes, touch guest memory no more */
+	VIRTQUEUE_PAUSE, /* drain, publish what completes, keep the indices */
+	VIRTQUEUE_RUN,
+};
+
 struct virtqueue {
 	struct virtio_device *device;
 	struct worker *worker;
@@ -31,15 +37,26 @@ struct virtqueue {
 	bool enabled;
 	uint64_t desc_gpa, avail_gpa, used_gpa;
 
+	bool resetting; /* queue_reset was written, and the queue may still drain */
+	bool was_reset; /* may be set up again although the device is live */
+
 	/* For the life of the device. */
 	int kick_fd; /* the guest has made buffers available */
 	int call_fd; /* the driver wants to look at the used ring */
 
-	/* What other threads may ask for while the worker stops the queue. */
-	_Atomic bool live; /* started, and not yet drained */
+	/* device->queue_lock: what the registers ask for, and how far the worker is. */
+	enum virtqueue_goal goal;
+	bool posted; /* the task is on its way */
+	bool live;   /* the worker may touch the queue and guest memory */
+	struct worker_task task;
 
-	/* Worker thread only, from start to drained. */
-	struct virtqueue_run *run;
+	/* Where the rings continue: the worker's while live, else device->lock. */
+	uint16_t next_avail, next_used;
+
+	/* Worker thread only, while live. */
+	struct virtqueue_run *run; /* from start to drained, else NULL */
+	struct worker_job kick_job, publish_job;
+	struct fd_watch kick_watch;
 };
 
 /* Control thread, from the device's create(). 0 or a failure, logged. */
@@ -56,7 +73,11 @@ void virtqueue_destroy(struct virtqueue *queue);
  */
 bool virtqueue_pop(struct virtqueue *queue, struct chain *chain);
 
-/* Gives back the chain popped last, then the one before it...: it will be popped again. */
+/*
+ * Gives back the chain popped last, then the one before it...: it will be
+ * popped again. (If a malformed chain, ended inside pop, came between: pushed
+ * with length 0 instead, as an avail index can't stand in two places.)
+ */
 void virtqueue_unpop(struct virtqueue *queue, uint16_t head);
 
 /*
@@ -69,10 +90,21 @@ void virtqueue_push(struct virtqueue *queue, uint16_t head, uint32_t written_byt
 /* Calls the device's kick() again in the next pass: a device that stopped before pop did. */
 void virtqueue_again(struct virtqueue *queue);
 
-/* Whether the queue takes new chains: false from stop() on. */
+/* Whether pop can give chains at all: false from stop() on, and when the device has failed. */
 bool virtqueue_running(const struct virtqueue *queue);
 
 /* Chains popped and neither pushed nor given back. */
 unsigned virtqueue_in_flight(const struct virtqueue *queue);
+
+/* ---- For virtio/registers.c: vCPU and control threads ---- */
+
+/* Whether rings of this size at these addresses can be served: alignment, inside RAM. */
+bool virtqueue_rings_valid(const struct virtqueue *queue);
+
+/* Asks the worker to bring the queue there; never waits. */
+void virtqueue_set_goal(struct virtqueue *queue, enum virtqueue_goal goal);
+
+/* Whether the worker has let go: nothing touches guest memory for this queue. */
+bool virtqueue_drained(struct virtqueue *queue);
 
 #endif
