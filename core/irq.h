@@ -29,6 +29,7 @@ struct irq_router {
 	struct kvm_irq_routing *routing; /* lock */
 	unsigned capacity; /* entries allocated */
 	uint32_t first_msi_gsi, gsi_limit;
+	bool msi_has_device_id; /* the interrupt controller wants message.device_id */
 	uint64_t *gsi_used; /* bitmap of MSI GSIs; lock */
 };
 

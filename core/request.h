@@ -17,7 +17,7 @@ enum request {
 };
 
 struct request_line {
-	_Atomic int request; /* enum request: the first not yet taken */
+	int request; /* enum request, by __atomic: the first not yet taken */
 	int event_fd;
 };
 
