@@ -38,13 +38,13 @@ struct worker_task {
 /* A file descriptor whose readiness calls ready(). Embedded. */
 struct fd_watch {
 	void (*ready)(struct fd_watch *watch);
-	struct poll_op *poll; /* the poll in flight; NULL when not watched */
+	struct wait_op *wait; /* the ring's side; NULL when not watched */
 };
 
 /* A one-shot timer. Embedded. */
 struct worker_timer {
 	void (*expired)(struct worker_timer *timer);
-	struct timer_op *timeout; /* in flight; NULL when stopped */
+	struct wait_op *wait; /* the ring's side; NULL when stopped */
 };
 
 struct worker_config {
@@ -55,15 +55,18 @@ struct worker_config {
 
 struct job_list {
 	struct worker_job *first, **last;
+	unsigned count;
 };
 
 struct worker {
 	struct io_uring ring;
 	char name[16];
 	pthread_t thread;
+	_Atomic pid_t thread_id; /* 0: not running */
 	bool threaded, running; /* has a thread of its own; control thread */
 	bool quit;              /* worker thread */
 	struct job_list ready, publish; /* worker thread */
+	struct wait_op *waits;          /* worker thread: what the ring waits for */
 	int *files;             /* fd by slot, -1 free; worker thread */
 	unsigned file_count;
 	pthread_mutex_t mail_lock; /* leaf */
@@ -134,7 +137,11 @@ void worker_signal(struct worker *worker, int slot);
 int worker_watch(struct worker *worker, struct fd_watch *watch, int slot);
 void worker_unwatch(struct worker *worker, struct fd_watch *watch);
 
-void worker_timer_start(struct worker *worker, struct worker_timer *timer, uint64_t delay_ns);
+/* Starting a running timer starts it anew. 0 or -ENOMEM. */
+int worker_timer_start(struct worker *worker, struct worker_timer *timer, uint64_t delay_ns);
 void worker_timer_stop(struct worker *worker, struct worker_timer *timer);
+
+/* After the ring has gone: frees what it waited for. For worker_destroy(). */
+void worker_forget_waits(struct worker *worker);
 
 #endif
