@@ -13,6 +13,8 @@
 
 #include "core/vm.h"
 
+struct arch_vcpu;
+
 enum vcpu_state { VCPU_STATE_RUN, VCPU_STATE_PARK, VCPU_STATE_QUIT };
 
 struct vcpu {
@@ -21,23 +23,27 @@ struct vcpu {
 	int fd;
 	struct kvm_run *run;
 	size_t run_bytes;
+	struct arch_vcpu *arch; /* private to x86/ or arm64/: the state a reset returns to */
 	pthread_t thread;
-	bool started;           /* control thread */
-	pthread_mutex_t lock;   /* leaf */
-	pthread_cond_t changed; /* wanted or parked did */
-	enum vcpu_state wanted; /* lock; also read without it by the run loop */
-	_Atomic bool interrupted; /* wanted is no longer RUN */
-	bool parked;            /* lock: the thread is not in KVM_RUN and will not enter it */
-	void *arch;             /* private to x86/ or arm64/: saved reset state */
+	bool started; /* control thread */
+	bool ended;   /* own thread: nothing more to run until it has been parked */
+
+	pthread_mutex_t lock; /* leaf */
+	pthread_cond_t changed;
+	enum vcpu_state wanted; /* lock */
+	bool parked;            /* lock: not in KVM_RUN, and will not enter it */
 };
 
 /* Control thread. 0 or a failure, logged. */
 int vcpu_create(struct vcpu *vcpu, struct vm *vm, unsigned index);
 void vcpu_destroy(struct vcpu *vcpu);
 
-/* Control thread: the thread exists from the first start; park and stop wait for it. */
+/* Control thread. Makes the thread, which runs the guest at once. 0 or a failure, logged. */
 int vcpu_start(struct vcpu *vcpu);
+
+/* Control thread. Asks only; vcpu_wait_parked() and vcpu_join() wait for PARK and QUIT. */
 void vcpu_set_state(struct vcpu *vcpu, enum vcpu_state wanted);
 void vcpu_wait_parked(struct vcpu *vcpu);
+void vcpu_join(struct vcpu *vcpu);
 
 #endif

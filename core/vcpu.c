@@ -1,0 +1,233 @@
+// SPDX-License-Identifier: MIT
+/*
+ * The vCPU thread. It leaves KVM_RUN for good only by way of -EINTR, which
+ * immediate_exit brings about: KVM has then finished the access that the last
+ * exit was about, so a parked vCPU's registers are whole.
+ */
+#include "core/vcpu.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "base/bytes.h"
+#include "base/fd.h"
+#include "base/log.h"
+#include "core/arch.h"
+
+#define VCPU_STACK_BYTES (256 * KIB)
+
+/* Interrupts KVM_RUN. Its handler does nothing: immediate_exit says it all. */
+static int kick_signal(void)
+{
+	return SIGRTMIN;
+}
+
+static void kick_handler(int number)
+{
+	(void)number;
+}
+
+static int kick_install(void)
+{
+	struct sigaction action = { .sa_handler = kick_handler };
+
+	if (sigaction(kick_signal(), &action, NULL))
+		return fail_host_errno("vcpu: install the signal that interrupts it");
+	return 0;
+}
+
+int vcpu_create(struct vcpu *vcpu, struct vm *vm, unsigned index)
+{
+	int run_bytes = ioctl(vm->kvm_fd, KVM_GET_VCPU_MMAP_SIZE, 0);
+	int error;
+
+	*vcpu = (struct vcpu){ .vm = vm, .index = index, .fd = -1, .run = MAP_FAILED };
+	vcpu->fd = ioctl(vm->kvm.vm_fd, KVM_CREATE_VCPU, (unsigned long)index);
+	if (vcpu->fd < 0)
+		return fail_host_errno("vcpu%u: create; ask for fewer with --cpus", index);
+	pthread_mutex_init(&vcpu->lock, NULL);
+	pthread_cond_init(&vcpu->changed, NULL);
+	if (run_bytes > 0) {
+		vcpu->run_bytes = (size_t)run_bytes;
+		vcpu->run = mmap(NULL, vcpu->run_bytes, PROT_READ | PROT_WRITE, MAP_SHARED,
+				 vcpu->fd, 0);
+	}
+	if (vcpu->run == MAP_FAILED)
+		error = fail_host_errno("vcpu%u: map its kvm_run", index);
+	else
+		error = arch_vcpu_init(vcpu);
+	if (error)
+		vcpu_destroy(vcpu);
+	return error;
+}
+
+void vcpu_destroy(struct vcpu *vcpu)
+{
+	arch_vcpu_destroy(vcpu);
+	if (vcpu->run != MAP_FAILED)
+		munmap(vcpu->run, vcpu->run_bytes);
+	fd_close(&vcpu->fd);
+	pthread_cond_destroy(&vcpu->changed);
+	pthread_mutex_destroy(&vcpu->lock);
+}
+
+static enum vcpu_next system_event(struct vcpu *vcpu)
+{
+	switch (vcpu->run->system_event.type) {
+	case KVM_SYSTEM_EVENT_SHUTDOWN:
+		return VCPU_OFF;
+	case KVM_SYSTEM_EVENT_RESET:
+		return VCPU_RESET;
+	default:
+		log_warning("vcpu%u: the guest crashed (KVM system event %u)", vcpu->index,
+			    vcpu->run->system_event.type);
+		return VCPU_CRASHED;
+	}
+}
+
+static enum vcpu_next give_up(struct vcpu *vcpu, const char *what, uint64_t detail)
+{
+	fail(EIO, "vcpu%u: %s 0x%llx", vcpu->index, what, (unsigned long long)detail);
+	arch_vcpu_dump(vcpu);
+	return VCPU_CRASHED;
+}
+
+static enum vcpu_next handle_exit(struct vcpu *vcpu)
+{
+	struct kvm_run *run = vcpu->run;
+
+	switch (run->exit_reason) {
+	case KVM_EXIT_MMIO:
+		bus_access(&vcpu->vm->mmio, run->mmio.phys_addr, run->mmio.data, run->mmio.len,
+			   run->mmio.is_write);
+		return VCPU_AGAIN;
+	case KVM_EXIT_SYSTEM_EVENT:
+		return system_event(vcpu);
+	case KVM_EXIT_INTR:
+		return VCPU_AGAIN;
+	case KVM_EXIT_FAIL_ENTRY:
+		return give_up(vcpu, "the processor refuses to enter the guest, reason",
+			       run->fail_entry.hardware_entry_failure_reason);
+	case KVM_EXIT_INTERNAL_ERROR:
+		return give_up(vcpu, "KVM can't go on (an instruction it can't emulate?), suberror",
+			       run->internal.suberror);
+	default:
+		return arch_vcpu_exit(vcpu);
+	}
+}
+
+/* What the control thread shall hear of how the guest ended. */
+static void report(struct vcpu *vcpu, enum vcpu_next next)
+{
+	static const enum request requests[] = {
+		[VCPU_RESET] = REQUEST_RESET,
+		[VCPU_OFF] = REQUEST_POWER_OFF,
+		[VCPU_CRASHED] = REQUEST_CRASH,
+	};
+
+	vcpu->ended = true;
+	request_raise(vcpu->vm->requests, requests[next]);
+}
+
+/* Between runs: parks as long as it must. False to end the thread. */
+static bool may_run(struct vcpu *vcpu)
+{
+	bool run;
+
+	pthread_mutex_lock(&vcpu->lock);
+	while (vcpu->wanted == VCPU_STATE_PARK || (vcpu->wanted == VCPU_STATE_RUN && vcpu->ended)) {
+		if (vcpu->wanted == VCPU_STATE_PARK)
+			vcpu->ended = false;
+		vcpu->parked = true;
+		pthread_cond_broadcast(&vcpu->changed);
+		pthread_cond_wait(&vcpu->changed, &vcpu->lock);
+	}
+	vcpu->parked = false;
+	run = vcpu->wanted == VCPU_STATE_RUN;
+	if (run)
+		__atomic_store_n(&vcpu->run->immediate_exit, 0, __ATOMIC_RELAXED);
+	pthread_mutex_unlock(&vcpu->lock);
+	return run;
+}
+
+static void *thread_main(void *argument)
+{
+	struct vcpu *vcpu = argument;
+	char name[16];
+
+	snprintf(name, sizeof(name), "vcpu%u", vcpu->index);
+	pthread_setname_np(pthread_self(), name);
+	while (may_run(vcpu)) {
+		enum vcpu_next next = VCPU_AGAIN;
+
+		while (next == VCPU_AGAIN && ioctl(vcpu->fd, KVM_RUN, 0) == 0)
+			next = handle_exit(vcpu);
+		if (next != VCPU_AGAIN) {
+			report(vcpu, next);
+		} else if (errno != EINTR && errno != EAGAIN) {
+			fail_errno("vcpu%u: run", vcpu->index);
+			arch_vcpu_dump(vcpu);
+			vcpu->ended = true;
+			request_raise(vcpu->vm->requests, REQUEST_FAIL);
+		}
+	}
+	return NULL;
+}
+
+int vcpu_start(struct vcpu *vcpu)
+{
+	pthread_attr_t attributes;
+	sigset_t all, old;
+	int error = kick_install();
+
+	if (error)
+		return error;
+	sigfillset(&all);
+	sigdelset(&all, kick_signal());
+	pthread_sigmask(SIG_SETMASK, &all, &old);
+	pthread_attr_init(&attributes);
+	pthread_attr_setstacksize(&attributes, VCPU_STACK_BYTES);
+	error = pthread_create(&vcpu->thread, &attributes, thread_main, vcpu);
+	pthread_attr_destroy(&attributes);
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	if (error)
+		return fail_host(error, "vcpu%u: start thread: %s", vcpu->index, strerror(error));
+	vcpu->started = true;
+	return 0;
+}
+
+void vcpu_set_state(struct vcpu *vcpu, enum vcpu_state wanted)
+{
+	pthread_mutex_lock(&vcpu->lock);
+	vcpu->wanted = wanted;
+	if (wanted != VCPU_STATE_RUN)
+		__atomic_store_n(&vcpu->run->immediate_exit, 1, __ATOMIC_RELAXED);
+	pthread_cond_broadcast(&vcpu->changed);
+	pthread_mutex_unlock(&vcpu->lock);
+	/*
+	 * Before KVM_RUN, immediate_exit is seen at its entry; inside, the signal
+	 * interrupts it; so the order of the two is what matters.
+	 */
+	if (vcpu->started && wanted != VCPU_STATE_RUN)
+		pthread_kill(vcpu->thread, kick_signal());
+}
+
+void vcpu_wait_parked(struct vcpu *vcpu)
+{
+	pthread_mutex_lock(&vcpu->lock);
+	while (vcpu->started && !vcpu->parked)
+		pthread_cond_wait(&vcpu->changed, &vcpu->lock);
+	pthread_mutex_unlock(&vcpu->lock);
+}
+
+void vcpu_join(struct vcpu *vcpu)
+{
+	if (vcpu->started)
+		pthread_join(vcpu->thread, NULL);
+	vcpu->started = false;
+}

@@ -1,0 +1,204 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Opens KVM, asks what it offers, and puts the VM together in one order, undone
+ * in reverse. Control thread.
+ */
+#include "core/vm.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/kvm.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "base/bytes.h"
+#include "base/fd.h"
+#include "base/log.h"
+#include "core/arch.h"
+#include "core/vcpu.h"
+
+static int control_vm(int vm_fd, unsigned long request, void *argument)
+{
+	int result = ioctl(vm_fd, request, argument);
+
+	return result < 0 ? -errno : result;
+}
+
+int vm_capability(const struct vm *vm, unsigned capability)
+{
+	int value = ioctl(vm->kvm.vm_fd >= 0 ? vm->kvm.vm_fd : vm->kvm_fd, KVM_CHECK_EXTENSION,
+			  (unsigned long)capability);
+
+	return value < 0 ? 0 : value;
+}
+
+static int kvm_open(struct vm *vm)
+{
+	const char *path = vm->config.dev_path;
+	int version;
+
+	vm->kvm_fd = open(path, O_RDWR | O_CLOEXEC);
+	if (vm->kvm_fd < 0 && (errno == ENOENT || errno == ENODEV || errno == ENXIO))
+		return fail_host(errno, "%s: %s; load KVM ('modprobe kvm_intel' or 'modprobe "
+				 "kvm_amd') and see that the firmware allows virtualization",
+				 path, strerror(errno));
+	if (vm->kvm_fd < 0 && errno == EACCES)
+		return fail_host(errno, "%s: %s; join its group ('sudo usermod -aG kvm $USER', "
+				 "then log in again) or run as root", path, strerror(errno));
+	if (vm->kvm_fd < 0)
+		return fail_host_errno("%s: open", path);
+	version = ioctl(vm->kvm_fd, KVM_GET_API_VERSION, 0);
+	if (version < 0)
+		return fail_host(ENODEV, "%s: not a KVM device; name the right one with --dev",
+				 path);
+	if (version != KVM_API_VERSION)
+		return fail_host(ENODEV, "%s: KVM speaks version %d of its interface, ringvm %d",
+				 path, version, KVM_API_VERSION);
+	return 0;
+}
+
+static int kvm_check(const struct vm *vm)
+{
+	static const struct {
+		unsigned number;
+		const char *name;
+	} needed[] = {
+		{ KVM_CAP_USER_MEMORY, "KVM_CAP_USER_MEMORY" },
+		{ KVM_CAP_IRQCHIP, "KVM_CAP_IRQCHIP" },
+		{ KVM_CAP_IRQ_ROUTING, "KVM_CAP_IRQ_ROUTING" },
+		{ KVM_CAP_IRQFD, "KVM_CAP_IRQFD" },
+		{ KVM_CAP_IRQFD_RESAMPLE, "KVM_CAP_IRQFD_RESAMPLE" },
+		{ KVM_CAP_IOEVENTFD, "KVM_CAP_IOEVENTFD" },
+		{ KVM_CAP_IOEVENTFD_ANY_LENGTH, "KVM_CAP_IOEVENTFD_ANY_LENGTH" },
+		{ KVM_CAP_IMMEDIATE_EXIT, "KVM_CAP_IMMEDIATE_EXIT" },
+		{ KVM_CAP_MP_STATE, "KVM_CAP_MP_STATE" },
+	};
+	int most = vm_capability(vm, KVM_CAP_MAX_VCPUS);
+
+	for (size_t i = 0; i < ARRAY_SIZE(needed); i++)
+		if (vm_capability(vm, needed[i].number) <= 0)
+			return fail_host(ENOTSUP, "%s: this KVM lacks %s; ringvm needs Linux 6.1 or "
+					 "later", vm->config.dev_path, needed[i].name);
+	if (most > 0 && vm->config.vcpu_count > (unsigned)most)
+		return fail_host(EINVAL, "--cpus: %u is more than the %d that this host's KVM can "
+				 "run", vm->config.vcpu_count, most);
+	return 0;
+}
+
+static int vm_open(struct vm *vm)
+{
+	int fd;
+
+	do {
+		fd = ioctl(vm->kvm_fd, KVM_CREATE_VM, 0);
+	} while (fd < 0 && errno == EINTR);
+	if (fd < 0 && errno == EBUSY)
+		return fail_host(errno, "%s: another hypervisor holds the processor's "
+				 "virtualization; stop it first", vm->config.dev_path);
+	if (fd < 0)
+		return fail_host_errno("%s: create a VM", vm->config.dev_path);
+	vm->kvm = (struct kvm_call){ fd, control_vm };
+	return 0;
+}
+
+static int vcpus_create(struct vm *vm)
+{
+	vm->vcpus = calloc(vm->config.vcpu_count, sizeof(*vm->vcpus));
+	if (!vm->vcpus)
+		return fail_host(ENOMEM, "vcpus: out of memory");
+	while (vm->vcpu_count < vm->config.vcpu_count) {
+		int error = vcpu_create(&vm->vcpus[vm->vcpu_count], vm, vm->vcpu_count);
+
+		if (error)
+			return error;
+		vm->vcpu_count++;
+	}
+	return 0;
+}
+
+int vm_create(struct vm *vm, const struct vm_config *config, struct request_line *requests)
+{
+	int error;
+
+	*vm = (struct vm){ .config = *config, .kvm_fd = -1, .kvm.vm_fd = -1,
+			   .requests = requests };
+	error = bus_init(&vm->mmio);
+	if (error)
+		return error;
+	error = bus_init(&vm->ports);
+	if (error) {
+		bus_destroy(&vm->mmio);
+		return error;
+	}
+	error = kvm_open(vm);
+	if (!error)
+		error = kvm_check(vm);
+	if (!error)
+		error = vm_open(vm);
+	if (!error)
+		error = arch_vm_init(vm);
+	if (!error)
+		error = arch_vm_init_irqs(vm);
+	if (!error)
+		error = arch_vm_add_memory(vm);
+	if (!error)
+		error = guest_memory_register(&vm->memory, &vm->kvm);
+	if (!error)
+		error = vcpus_create(vm);
+	if (error)
+		vm_destroy(vm);
+	return error;
+}
+
+void vm_destroy(struct vm *vm)
+{
+	while (vm->vcpu_count)
+		vcpu_destroy(&vm->vcpus[--vm->vcpu_count]);
+	free(vm->vcpus);
+	irq_router_destroy(&vm->irqs);
+	arch_vm_destroy(vm);
+	/* KVM holds the memory until the VM has gone. */
+	fd_close(&vm->kvm.vm_fd);
+	guest_memory_destroy(&vm->memory);
+	fd_close(&vm->kvm_fd);
+	bus_destroy(&vm->ports);
+	bus_destroy(&vm->mmio);
+}
+
+int vm_start_vcpus(struct vm *vm)
+{
+	for (unsigned i = 0; i < vm->vcpu_count; i++) {
+		int error = vcpu_start(&vm->vcpus[i]);
+
+		if (error)
+			return error;
+	}
+	return 0;
+}
+
+static void vcpus_set_state(struct vm *vm, enum vcpu_state wanted)
+{
+	for (unsigned i = 0; i < vm->vcpu_count; i++)
+		vcpu_set_state(&vm->vcpus[i], wanted);
+}
+
+void vm_park_vcpus(struct vm *vm)
+{
+	vcpus_set_state(vm, VCPU_STATE_PARK);
+	for (unsigned i = 0; i < vm->vcpu_count; i++)
+		vcpu_wait_parked(&vm->vcpus[i]);
+}
+
+void vm_unpark_vcpus(struct vm *vm)
+{
+	vcpus_set_state(vm, VCPU_STATE_RUN);
+}
+
+void vm_stop_vcpus(struct vm *vm)
+{
+	vcpus_set_state(vm, VCPU_STATE_QUIT);
+	for (unsigned i = 0; i < vm->vcpu_count; i++)
+		vcpu_join(&vm->vcpus[i]);
+}
