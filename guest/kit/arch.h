@@ -54,6 +54,8 @@ struct message {
 unsigned arch_line_new(void);
 struct message arch_line_message(unsigned line, unsigned cpu);
 uint64_t arch_line_count(unsigned line);
+/* Waits till the count is at least `count`, `ns` at most. */
+bool line_wait(unsigned line, uint64_t count, uint64_t ns);
 
 /* Makes [gpa, gpa + bytes) accessible at its own address. */
 void arch_map(uint64_t gpa, uint64_t bytes);

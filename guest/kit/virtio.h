@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The driver's side of a modern virtio-pci device (virtio 1.2, 4.1): its structures, features,
+ * status and queues. Tests that must break a rule reach the registers by common_read/write.
+ */
+#ifndef GUEST_KIT_VIRTIO_H
+#define GUEST_KIT_VIRTIO_H
+
+#include "kit/msix.h"
+#include "kit/pci.h"
+#include "kit/virtqueue.h"
+
+#include <linux/virtio_config.h>
+#include <linux/virtio_ids.h>
+#include <linux/virtio_pci.h>
+
+#define VIRTIO_DEVICES_MAX	8
+#define VIRTIO_QUEUES_MAX	20
+#define VIRTIO_CAPABILITIES_MAX 16
+#define VIRTIO_LINES_MAX	20
+#define VIRTIO_RESET_NS		UINT64_C(5000000000)
+#define VIRTIO_NOT_TRANSITIONAL 0x1040
+
+struct virtio_capability {
+	uint8_t position, length, type, bar;
+	uint32_t offset, bytes;
+	uint64_t gpa;		/* 0 when the BAR is not there */
+};
+
+struct virtio_device {
+	struct pci_function *function;
+	uint16_t type;		/* VIRTIO_ID_* */
+	char name[16];		/* "blk0" */
+	struct virtio_capability capabilities[VIRTIO_CAPABILITIES_MAX];
+	unsigned capability_count;
+	const struct virtio_capability *common, *notify, *isr, *config, *pci_config;
+	uint32_t notify_multiplier;
+	struct msix msix;
+	unsigned lines[VIRTIO_LINES_MAX];	/* by MSI-X entry; entry 0 is for config changes */
+	unsigned line_count;
+	uint64_t offered, negotiated;
+	uint16_t queue_count;
+	struct virtqueue queues[VIRTIO_QUEUES_MAX];
+};
+
+static inline uint8_t common_read8(const struct virtio_device *device, unsigned offset)
+{
+	return mmio_read8(device->common->gpa + offset);
+}
+
+static inline uint16_t common_read16(const struct virtio_device *device, unsigned offset)
+{
+	return mmio_read16(device->common->gpa + offset);
+}
+
+static inline uint32_t common_read32(const struct virtio_device *device, unsigned offset)
+{
+	return mmio_read32(device->common->gpa + offset);
+}
+
+static inline void common_write8(const struct virtio_device *device, unsigned offset, uint8_t value)
+{
+	mmio_write8(device->common->gpa + offset, value);
+}
+
+static inline void common_write16(const struct virtio_device *device, unsigned offset, uint16_t value)
+{
+	mmio_write16(device->common->gpa + offset, value);
+}
+
+static inline void common_write32(const struct virtio_device *device, unsigned offset, uint32_t value)
+{
+	mmio_write32(device->common->gpa + offset, value);
+}
+
+/* All virtio devices of bus 0, in order of their address; bails out without any. */
+unsigned virtio_scan(struct virtio_device **devices);
+
+uint8_t virtio_status(const struct virtio_device *device);
+void virtio_set_status(const struct virtio_device *device, uint8_t status);
+/* Writes 0 and waits till it reads 0. */
+bool virtio_reset(struct virtio_device *device);
+
+uint64_t virtio_offered(const struct virtio_device *device);
+void virtio_accept(const struct virtio_device *device, uint64_t features);
+uint64_t virtio_accepted(const struct virtio_device *device);
+/* Reset up to FEATURES_OK with exactly these bits and VERSION_1. False if the device refuses. */
+bool virtio_negotiate(struct virtio_device *device, uint64_t features);
+/* What a test takes that wants all that is offered but other ring formats and multiport. */
+uint64_t virtio_usual_features(const struct virtio_device *device);
+
+void virtio_select(const struct virtio_device *device, uint16_t queue);
+uint16_t virtio_queue_max(const struct virtio_device *device, uint16_t queue);
+/* Rings of `size` entries (0: the most, 64 at most), an MSI-X entry of its own, queue_enable = 1. */
+void virtio_queue_setup(struct virtio_device *device, uint16_t queue, uint16_t size);
+/* Writes what virtqueue_init() laid out, but does not enable the queue. */
+void virtio_queue_program(struct virtio_device *device, uint16_t queue);
+void virtio_queue_enable(const struct virtio_device *device, uint16_t queue);
+/* MSI-X on, one line an entry, entry 0 for config changes. Before DRIVER_OK. */
+void virtio_interrupts_setup(struct virtio_device *device);
+void virtio_driver_ok(const struct virtio_device *device);
+
+/* All of it: negotiate (bails out on refusal), every queue, interrupts, DRIVER_OK. */
+void virtio_start(struct virtio_device *device, uint64_t features);
+
+uint8_t virtio_config_read8(const struct virtio_device *device, unsigned offset);
+uint16_t virtio_config_read16(const struct virtio_device *device, unsigned offset);
+uint32_t virtio_config_read32(const struct virtio_device *device, unsigned offset);
+uint64_t virtio_config_read64(const struct virtio_device *device, unsigned offset);
+
+#endif
