@@ -16,6 +16,7 @@
 #include <linux/virtio_config.h>
 #include <linux/virtio_ids.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -119,6 +120,12 @@ void virtio_device_destroy(struct virtio_device *device);
 static inline bool virtio_has(const struct virtio_device *device, unsigned feature)
 {
 	return device->negotiated & BIT64(feature);
+}
+
+/* Any thread: whether the device is broken, or given up by its driver, until it is reset. */
+static inline bool virtio_silenced(const struct virtio_device *device)
+{
+	return device->status & (VIRTIO_CONFIG_S_NEEDS_RESET | VIRTIO_CONFIG_S_FAILED);
 }
 
 /*

@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: MIT
+/*
+ * The walk over a descriptor chain. Every number in it is the guest's and may
+ * change while we look, so each descriptor is copied once and only the copy is
+ * used. The walk is bounded by the table it is in: a longer chain is a loop.
+ */
+#include "virtio/descriptor.h"
+
+#include <string.h>
+
+#include "base/bytes.h"
+
+/* Where the walk is: the queue's own table first, then at most one indirect one. */
+struct walk {
+	const uint8_t *entries;
+	uint32_t count, steps;
+	bool indirect;
+};
+
+/*
+ * An indirect table need not be aligned, hence memcpy; the empty asm keeps the
+ * compiler from going back to guest memory for a field that it has read.
+ */
+static struct vring_desc descriptor_copy(const uint8_t *source)
+{
+	struct vring_desc copy;
+
+	memcpy(&copy, source, sizeof(copy));
+	__asm__ volatile("" : "+m"(copy));
+	return (struct vring_desc){
+		.addr = le64toh(copy.addr),
+		.len = le32toh(copy.len),
+		.flags = le16toh(copy.flags),
+		.next = le16toh(copy.next),
+	};
+}
+
+static enum descriptor_verdict fault(struct descriptor_parts *parts,
+				     enum descriptor_verdict verdict, const char *what)
+{
+	parts->fault = what;
+	return verdict;
+}
+
+static enum descriptor_verdict descriptor_enter(const struct descriptor_table *table,
+						const struct vring_desc *descriptor,
+						struct walk *walk,
+						struct descriptor_parts *parts)
+{
+	if (!table->indirect)
+		return fault(parts, DESCRIPTOR_CORRUPT, "indirect descriptor was not negotiated");
+	if (walk->indirect)
+		return fault(parts, DESCRIPTOR_CORRUPT, "indirect table within an indirect table");
+	if (descriptor->flags & VRING_DESC_F_NEXT)
+		return fault(parts, DESCRIPTOR_CORRUPT, "indirect descriptor with a next one");
+	if (!descriptor->len || descriptor->len % sizeof(struct vring_desc))
+		return fault(parts, DESCRIPTOR_CORRUPT, "indirect table of a bad length");
+	walk->entries = guest_memory_at(table->memory, descriptor->addr, descriptor->len);
+	if (!walk->entries)
+		return fault(parts, DESCRIPTOR_CORRUPT, "indirect table outside of memory");
+	walk->count = descriptor->len / sizeof(struct vring_desc);
+	if (walk->count > parts->capacity)
+		return fault(parts, DESCRIPTOR_MALFORMED, "indirect table of too many entries");
+	walk->steps = 0;
+	walk->indirect = true;
+	return DESCRIPTOR_OK;
+}
+
+static enum descriptor_verdict descriptor_add(const struct descriptor_table *table,
+					      const struct vring_desc *descriptor,
+					      struct descriptor_parts *parts)
+{
+	bool writable = descriptor->flags & VRING_DESC_F_WRITE;
+	unsigned count = parts->readable_count + parts->writable_count;
+	void *host;
+
+	if (!descriptor->len)
+		return DESCRIPTOR_OK;
+	if (!writable && parts->writable_count)
+		return fault(parts, DESCRIPTOR_MALFORMED, "readable part after a writable one");
+	if (count == parts->capacity)
+		return fault(parts, DESCRIPTOR_MALFORMED, "too many parts");
+	host = guest_memory_at(table->memory, descriptor->addr, descriptor->len);
+	if (!host)
+		return fault(parts, DESCRIPTOR_MALFORMED, "buffer outside of memory");
+
+	parts->iov[count] = (struct iovec){ .iov_base = host, .iov_len = descriptor->len };
+	if (writable) {
+		parts->writable_count++;
+		parts->writable_bytes += descriptor->len;
+	} else {
+		parts->readable_count++;
+		parts->readable_bytes += descriptor->len;
+	}
+	/* 2.7.5: no chain is longer than 2^32 bytes; sums in 64 bits can't wrap before. */
+	if (parts->readable_bytes + parts->writable_bytes > UINT32_MAX)
+		return fault(parts, DESCRIPTOR_MALFORMED, "more than 2^32 bytes");
+	return DESCRIPTOR_OK;
+}
+
+/*
+ * A malformed part does not end the walk: what follows may show that the ring
+ * itself is corrupt, which is worse.
+ */
+enum descriptor_verdict descriptor_walk(const struct descriptor_table *table, uint16_t head,
+					struct descriptor_parts *parts)
+{
+	struct walk walk = { .entries = (const uint8_t *)table->entries, .count = table->size };
+	enum descriptor_verdict verdict = DESCRIPTOR_OK;
+	struct vring_desc descriptor = { .next = head };
+
+	do {
+		if (descriptor.next >= walk.count)
+			return fault(parts, DESCRIPTOR_CORRUPT, "next descriptor out of range");
+		if (walk.steps++ == walk.count)
+			return fault(parts, DESCRIPTOR_CORRUPT, "loop in a descriptor chain");
+		descriptor = descriptor_copy(walk.entries + descriptor.next * sizeof(descriptor));
+
+		if (descriptor.flags & VRING_DESC_F_INDIRECT) {
+			enum descriptor_verdict entered =
+				descriptor_enter(table, &descriptor, &walk, parts);
+
+			if (entered != DESCRIPTOR_OK)
+				return entered;
+			/* On with the first descriptor of the table. */
+			descriptor = (struct vring_desc){ .flags = VRING_DESC_F_NEXT };
+		} else if (verdict == DESCRIPTOR_OK) {
+			verdict = descriptor_add(table, &descriptor, parts);
+		}
+	} while (descriptor.flags & VRING_DESC_F_NEXT);
+	return verdict;
+}

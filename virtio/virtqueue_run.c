@@ -1,0 +1,324 @@
+// SPDX-License-Identifier: MIT
+/*
+ * The life of a queue on its worker: registers set a goal, one task brings it
+ * to the worker, and the worker follows it in its own time. Nobody waits; that
+ * a queue is no longer live tells the registers that it has drained. The lock
+ * guards goal and live only and is never taken per chain.
+ */
+#include "virtio/virtqueue_run.h"
+
+#include <stdlib.h>
+
+#include "base/bytes.h"
+#include "base/fd.h"
+#include "base/log.h"
+#include "virtio/virtio.h"
+
+/* ---- Memory for the iovecs of long chains ---- */
+
+struct virtqueue_row *virtqueue_row_take(struct virtqueue_run *run)
+{
+	struct virtqueue_row *row = run->spare;
+
+	if (!row)
+		return malloc(sizeof(*row));
+	run->spare = row->next;
+	run->spare_count--;
+	return row;
+}
+
+void virtqueue_row_give(struct virtqueue_run *run, struct virtqueue_row *row)
+{
+	if (run->spare_count == VIRTQUEUE_ROWS_KEPT) {
+		free(row);
+		return;
+	}
+	row->next = run->spare;
+	run->spare = row;
+	run->spare_count++;
+}
+
+/* ---- Rings ---- */
+
+struct ring_layout {
+	uint64_t desc_bytes, avail_bytes, used_bytes;
+};
+
+/* 2.7: with the two event fields at the end, which a driver must leave room for in any case. */
+static struct ring_layout ring_layout(uint64_t size)
+{
+	return (struct ring_layout){
+		.desc_bytes = size * sizeof(struct vring_desc),
+		.avail_bytes = sizeof(struct vring_avail) + (size + 1) * sizeof(uint16_t),
+		.used_bytes = sizeof(struct vring_used) + size * sizeof(struct vring_used_elem) +
+			      sizeof(uint16_t),
+	};
+}
+
+static void *ring_part(const struct virtqueue *queue, uint64_t gpa, uint64_t alignment,
+		       uint64_t bytes)
+{
+	return is_aligned(gpa, alignment) ?
+		       guest_memory_at(queue->device->deps.memory, gpa, bytes) : NULL;
+}
+
+static bool virtqueue_map(const struct virtqueue *queue, struct virtqueue_run *run)
+{
+	struct ring_layout layout = ring_layout(queue->size);
+
+	run->table.entries = ring_part(queue, queue->desc_gpa, VRING_DESC_ALIGN_SIZE,
+				       layout.desc_bytes);
+	run->avail = ring_part(queue, queue->avail_gpa, VRING_AVAIL_ALIGN_SIZE,
+			       layout.avail_bytes);
+	run->used = ring_part(queue, queue->used_gpa, VRING_USED_ALIGN_SIZE, layout.used_bytes);
+	if (!run->table.entries || !run->avail || !run->used)
+		return false;
+	run->used_event = &run->avail->ring[queue->size];
+	run->avail_event = (uint16_t *)&run->used->ring[queue->size];
+	return true;
+}
+
+bool virtqueue_rings_valid(const struct virtqueue *queue)
+{
+	struct virtqueue_run run;
+
+	return virtqueue_map(queue, &run);
+}
+
+/* ---- Start ---- */
+
+static void virtqueue_run_destroy(struct virtqueue *queue)
+{
+	struct virtqueue_run *run = queue->run;
+
+	worker_forget(queue->worker, &queue->kick_job);
+	worker_forget(queue->worker, &queue->publish_job);
+	if (run->kick_slot >= 0)
+		worker_remove_file(queue->worker, run->kick_slot);
+	if (run->call_slot >= 0)
+		worker_remove_file(queue->worker, run->call_slot);
+	while (run->spare) {
+		struct virtqueue_row *row = run->spare;
+
+		run->spare = row->next;
+		free(row);
+	}
+	free(run->scratch);
+	free(run);
+	queue->run = NULL;
+}
+
+static struct virtqueue_run *virtqueue_run_create(const struct virtqueue *queue)
+{
+	const struct virtio_device *device = queue->device;
+	struct virtqueue_run *run;
+
+	run = calloc(1, sizeof(*run) + queue->size * sizeof(run->heads[0]));
+	if (!run)
+		return NULL;
+	run->kick_slot = run->call_slot = -1;
+	run->scratch = malloc(sizeof(*run->scratch));
+	if (!run->scratch || !virtqueue_map(queue, run)) {
+		free(run->scratch);
+		free(run);
+		return NULL;
+	}
+	run->table.memory = device->deps.memory;
+	run->table.size = queue->size;
+	run->table.indirect = virtio_has(device, VIRTIO_RING_F_INDIRECT_DESC);
+	run->event_idx = virtio_has(device, VIRTIO_RING_F_EVENT_IDX);
+	run->avail_idx = queue->next_avail;
+	run->published = queue->next_used;
+	run->kicks_wanted = true;
+	run->pass_chains = VIRTQUEUE_PASS_CHAINS;
+	return run;
+}
+
+/* Kick and call fds into the worker's fixed files. 0 or -errno. */
+static int virtqueue_attach(struct virtqueue *queue)
+{
+	struct virtqueue_run *run = queue->run;
+
+	run->call_slot = worker_add_file(queue->worker, queue->call_fd);
+	if (run->call_slot < 0)
+		return run->call_slot;
+	run->kick_slot = worker_add_file(queue->worker, queue->kick_fd);
+	if (run->kick_slot < 0)
+		return run->kick_slot;
+	return worker_watch(queue->worker, &queue->kick_watch, run->kick_slot);
+}
+
+/* A host that can't serve the queue looks to the guest like a device that broke. */
+static void virtqueue_begin(struct virtqueue *queue)
+{
+	const struct virtio_type *type = queue->device->type;
+	int error;
+
+	queue->run = virtqueue_run_create(queue);
+	if (!queue->run) {
+		virtio_fail(queue->device, "queue %u: no memory to start it", queue->index);
+		return;
+	}
+	error = virtqueue_attach(queue);
+	if (error < 0) {
+		virtio_fail(queue->device, "queue %u: can't be watched (error %d)", queue->index,
+			    -error);
+		virtqueue_run_destroy(queue);
+		return;
+	}
+	if (type->start)
+		type->start(queue);
+	/* Kicks may have come before we watched. */
+	worker_ready(queue->worker, &queue->kick_job);
+}
+
+/* ---- Stop ---- */
+
+/*
+ * The worker has let go of the queue: says so, unless it is wanted again
+ * already, or its task is on the way, which then comes here. After the unlock
+ * the queue may be freed.
+ */
+static void virtqueue_let_go(struct virtqueue *queue)
+{
+	struct virtio_device *device = queue->device;
+	bool again;
+
+	pthread_mutex_lock(&device->queue_lock);
+	again = queue->goal == VIRTQUEUE_RUN;
+	if (!again && !queue->posted) {
+		queue->live = false;
+		pthread_cond_broadcast(&device->queue_drained);
+	}
+	pthread_mutex_unlock(&device->queue_lock);
+	if (again)
+		virtqueue_begin(queue);
+}
+
+static void virtqueue_stop(struct virtqueue *queue, bool drop)
+{
+	const struct virtio_type *type = queue->device->type;
+	struct virtqueue_run *run = queue->run;
+
+	run->drop |= drop;
+	if (!run->stopping) {
+		run->stopping = true;
+		worker_unwatch(queue->worker, &queue->kick_watch);
+		worker_forget(queue->worker, &queue->kick_job);
+		if (type->stop)
+			type->stop(queue);
+	}
+	worker_publish(queue->worker, &queue->publish_job);
+}
+
+/* Runs at the worker's next convenience after the goal was changed, however often. */
+static void virtqueue_follow(struct worker_task *task)
+{
+	struct virtqueue *queue = container_of(task, struct virtqueue, task);
+	struct virtio_device *device = queue->device;
+	enum virtqueue_goal goal;
+
+	pthread_mutex_lock(&device->queue_lock);
+	goal = queue->goal;
+	queue->posted = false;
+	pthread_mutex_unlock(&device->queue_lock);
+
+	if (goal != VIRTQUEUE_RUN && queue->run)
+		virtqueue_stop(queue, goal == VIRTQUEUE_STOP);
+	else if (goal != VIRTQUEUE_RUN)
+		virtqueue_let_go(queue);
+	else if (!queue->run)
+		virtqueue_begin(queue);
+	/* Else it was paused and still drains: it begins again when it has. */
+}
+
+/* ---- What wakes the worker for a queue ---- */
+
+static void virtqueue_kicked(struct fd_watch *watch)
+{
+	struct virtqueue *queue = container_of(watch, struct virtqueue, kick_watch);
+
+	/* A guest that goes on kicking a broken device shall not cost a wake-up each time. */
+	if (virtio_silenced(queue->device))
+		worker_unwatch(queue->worker, watch);
+	else
+		worker_ready(queue->worker, &queue->kick_job);
+}
+
+static void virtqueue_run_kick(struct worker_job *job)
+{
+	struct virtqueue *queue = container_of(job, struct virtqueue, kick_job);
+	const struct virtio_type *type = queue->device->type;
+
+	queue->run->pass_chains = VIRTQUEUE_PASS_CHAINS;
+	if (type->kick && virtqueue_running(queue))
+		type->kick(queue);
+}
+
+static void virtqueue_run_publish(struct worker_job *job)
+{
+	struct virtqueue *queue = container_of(job, struct virtqueue, publish_job);
+
+	virtqueue_publish(queue);
+	if (queue->run->stopping && !queue->run->in_flight) {
+		virtqueue_run_destroy(queue);
+		virtqueue_let_go(queue);
+	}
+}
+
+/* ---- Other threads ---- */
+
+int virtqueue_init(struct virtqueue *queue, struct virtio_device *device, uint16_t index,
+		   uint16_t max_size, struct worker *worker)
+{
+	*queue = (struct virtqueue){
+		.device = device,
+		.worker = worker,
+		.index = index,
+		.max_size = max_size,
+		.size = max_size,
+		.kick_fd = event_fd_create(),
+		.call_fd = event_fd_create(),
+		.task.run = virtqueue_follow,
+		.kick_job.run = virtqueue_run_kick,
+		.publish_job.run = virtqueue_run_publish,
+		.kick_watch.ready = virtqueue_kicked,
+	};
+	if (queue->kick_fd >= 0 && queue->call_fd >= 0)
+		return 0;
+	virtqueue_destroy(queue);
+	return fail_host_errno("%s: queue %u: eventfd", device->deps.name, index);
+}
+
+void virtqueue_destroy(struct virtqueue *queue)
+{
+	fd_close(&queue->kick_fd);
+	fd_close(&queue->call_fd);
+}
+
+void virtqueue_set_goal(struct virtqueue *queue, enum virtqueue_goal goal)
+{
+	struct virtio_device *device = queue->device;
+	bool post;
+
+	pthread_mutex_lock(&device->queue_lock);
+	if (goal == VIRTQUEUE_RUN)
+		queue->live = true;
+	post = queue->goal != goal && queue->live && !queue->posted;
+	queue->goal = goal;
+	queue->posted |= post;
+	pthread_mutex_unlock(&device->queue_lock);
+	if (post)
+		worker_post(queue->worker, &queue->task);
+}
+
+bool virtqueue_drained(struct virtqueue *queue)
+{
+	struct virtio_device *device = queue->device;
+	bool drained;
+
+	pthread_mutex_lock(&device->queue_lock);
+	drained = !queue->live;
+	pthread_mutex_unlock(&device->queue_lock);
+	return drained;
+}
