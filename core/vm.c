@@ -202,3 +202,12 @@ void vm_stop_vcpus(struct vm *vm)
 	for (unsigned i = 0; i < vm->vcpu_count; i++)
 		vcpu_join(&vm->vcpus[i]);
 }
+
+int vm_reset(struct vm *vm)
+{
+	int error = arch_vm_reset(vm);
+
+	for (unsigned i = 0; !error && i < vm->vcpu_count; i++)
+		error = arch_vcpu_reset(&vm->vcpus[i]);
+	return error;
+}

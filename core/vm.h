@@ -55,4 +55,7 @@ void vm_park_vcpus(struct vm *vm);
 void vm_unpark_vcpus(struct vm *vm);
 void vm_stop_vcpus(struct vm *vm);
 
+/* vCPUs parked: interrupt controllers and vCPUs back to power-on state. 0 or a failure, logged. */
+int vm_reset(struct vm *vm);
+
 #endif

@@ -39,7 +39,8 @@ struct virtio_deps {
 
 /* NULL means: nothing to do. */
 struct virtio_type {
-	const char *name;	/* log prefix, thread name: "blk" */
+	const char *name;	/* thread name: "blk" */
+	const char *label;	/* in messages, numbered: "disk" for disk0; NULL: the name */
 	const char *option;	/* ringvm run --<option> */
 	char option_letter;	/* 'd' for -d, or 0 */
 	const char *option_help; /* one line */
