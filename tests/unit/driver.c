@@ -1,0 +1,423 @@
+// SPDX-License-Identifier: MIT
+/*
+ * The in-memory driver. Ring accesses that race with the device by design are
+ * atomic; barriers are the other halves of those in virtio/virtqueue.c.
+ */
+#include "tests/unit/unit.h"
+#include "tests/unit/driver.h"
+
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+
+#define LAST 0xffff /* ends the list of free descriptors */
+
+/* ---- Guest memory ---- */
+
+uint64_t driver_alloc(struct driver *driver, uint64_t bytes)
+{
+	uint64_t gpa = driver->next_gpa;
+
+	driver->next_gpa = align_up(gpa + bytes, 64);
+	assert_true(driver->next_gpa <= DRIVER_MEMORY_GPA + DRIVER_MEMORY_BYTES);
+	return gpa;
+}
+
+uint64_t driver_mark(const struct driver *driver)
+{
+	return driver->next_gpa;
+}
+
+void driver_rewind(struct driver *driver, uint64_t mark)
+{
+	assert_true(mark <= driver->next_gpa);
+	driver->next_gpa = mark;
+}
+
+void *driver_at(struct driver *driver, uint64_t gpa)
+{
+	void *host = guest_memory_at(&driver->memory, gpa, 1);
+
+	assert_non_null(host);
+	return host;
+}
+
+struct driver_part driver_out(struct driver *driver, const void *data, uint32_t bytes)
+{
+	struct driver_part part = { .gpa = driver_alloc(driver, bytes), .bytes = bytes };
+
+	memcpy(driver_at(driver, part.gpa), data, bytes);
+	return part;
+}
+
+struct driver_part driver_in(struct driver *driver, uint32_t bytes)
+{
+	struct driver_part part = {
+		.gpa = driver_alloc(driver, bytes),
+		.bytes = bytes,
+		.writable = true,
+	};
+
+	memset(driver_at(driver, part.gpa), 0, bytes);
+	return part;
+}
+
+/* ---- The device ---- */
+
+static void start_workers(struct driver *driver)
+{
+	unsigned count = driver->config.worker_count;
+
+	for (unsigned i = 0; i < count; i++)
+		assert_int_equal(worker_start(&driver->workers[i]), 0);
+}
+
+static void create_device(struct driver *driver)
+{
+	const struct driver_config *config = &driver->config;
+	const struct virtio_type *type = config->type;
+	struct virtio_deps deps = {
+		.name = type->name,
+		.memory = &driver->memory,
+		.workers = driver->worker_list,
+		.worker_count = config->worker_count,
+		.terminal = config->terminal,
+	};
+
+	driver->options = calloc(1, type->options_size + 1);
+	assert_non_null(driver->options);
+	if (type->keys)
+		assert_int_equal(options_parse(type->name, config->options ? config->options : "",
+					       type->keys, driver->options), 0);
+	assert_int_equal(type->create(driver->options, &deps, &driver->device), 0);
+	assert_in_range(driver->device->queue_count, 1, DRIVER_QUEUES_MAX);
+}
+
+struct driver *driver_create(const struct driver_config *config)
+{
+	struct worker_config worker_config = { .name = "driver", .entries = 256, .files = 64 };
+	struct driver *driver = calloc(1, sizeof(*driver));
+
+	assert_non_null(driver);
+	driver->config = *config;
+	if (!driver->config.worker_count)
+		driver->config.worker_count = 1;
+	assert_in_range(driver->config.worker_count, 1, DRIVER_WORKERS_MAX);
+	assert_int_equal(guest_memory_add(&driver->memory, DRIVER_MEMORY_GPA,
+					  DRIVER_MEMORY_BYTES), 0);
+	driver->next_gpa = DRIVER_MEMORY_GPA;
+	for (unsigned i = 0; i < driver->config.worker_count; i++) {
+		driver->worker_list[i] = &driver->workers[i];
+		assert_int_equal(worker_create(&driver->workers[i], &worker_config), 0);
+	}
+	create_device(driver);
+	start_workers(driver);
+	return driver;
+}
+
+static void forget_queues(struct driver *driver)
+{
+	for (unsigned i = 0; i < DRIVER_QUEUES_MAX; i++) {
+		free(driver->queues[i].tables);
+		driver->queues[i] = (struct driver_queue){ 0 };
+	}
+}
+
+void driver_destroy(struct driver *driver)
+{
+	const struct virtio_type *type = driver->config.type;
+
+	assert_int_equal(virtio_device_quiesce(driver->device, DRIVER_TIMEOUT_MS), 0);
+	for (unsigned i = 0; i < driver->config.worker_count; i++)
+		worker_stop(&driver->workers[i]);
+	type->destroy(driver->device);
+	for (unsigned i = 0; i < driver->config.worker_count; i++)
+		worker_destroy(&driver->workers[i]);
+	if (type->keys)
+		options_free(type->keys, driver->options);
+	free(driver->options);
+	forget_queues(driver);
+	guest_memory_destroy(&driver->memory);
+	free(driver);
+}
+
+/* ---- Bring-up and reset ---- */
+
+bool driver_negotiate(struct driver *driver, uint64_t features)
+{
+	struct virtio_device *device = driver->device;
+	uint8_t status = VIRTIO_CONFIG_S_ACKNOWLEDGE;
+
+	virtio_set_status(device, status);
+	status |= VIRTIO_CONFIG_S_DRIVER;
+	virtio_set_status(device, status);
+	virtio_set_driver_features(device, 0, (uint32_t)features);
+	virtio_set_driver_features(device, 1, (uint32_t)(features >> 32));
+	virtio_set_status(device, status | VIRTIO_CONFIG_S_FEATURES_OK);
+	return virtio_get_status(device) & VIRTIO_CONFIG_S_FEATURES_OK;
+}
+
+void driver_set_up_queue(struct driver *driver, unsigned index, uint16_t size)
+{
+	struct virtio_device *device = driver->device;
+	struct driver_queue *queue = &driver->queues[index];
+	uint64_t desc, avail, used;
+
+	if (size)
+		virtio_queue_set_size(device, index, size);
+	size = virtio_queue_size(device, index);
+	desc = driver_alloc(driver, size * sizeof(struct vring_desc));
+	avail = driver_alloc(driver, sizeof(uint16_t) * (3u + size));
+	used = driver_alloc(driver, sizeof(uint16_t) * 3 + sizeof(struct vring_used_elem) * size);
+
+	free(queue->tables);
+	*queue = (struct driver_queue){
+		.driver = driver,
+		.queue = &device->queues[index],
+		.size = size,
+		.mask = size - 1,
+		.indirect = virtio_has(device, VIRTIO_RING_F_INDIRECT_DESC),
+		.event_idx = virtio_has(device, VIRTIO_RING_F_EVENT_IDX),
+		.desc = driver_at(driver, desc),
+		.avail = driver_at(driver, avail),
+		.used = driver_at(driver, used),
+		.free_count = size,
+		.tables = calloc(size, sizeof(struct driver_table)),
+	};
+	assert_non_null(queue->tables);
+	memset(queue->desc, 0, size * sizeof(struct vring_desc));
+	memset(queue->avail, 0, sizeof(uint16_t) * (3u + size));
+	memset(queue->used, 0, sizeof(uint16_t) * 3 + sizeof(struct vring_used_elem) * size);
+	for (unsigned i = 0; i < size; i++)
+		queue->desc[i].next = i + 1 < size ? i + 1 : LAST;
+
+	virtio_queue_set_address(device, index, VIRTIO_RING_DESC, desc);
+	virtio_queue_set_address(device, index, VIRTIO_RING_AVAIL, avail);
+	virtio_queue_set_address(device, index, VIRTIO_RING_USED, used);
+	virtio_queue_enable(device, index);
+	assert_true(virtio_queue_enabled(device, index));
+}
+
+void driver_begin(struct driver *driver)
+{
+	struct virtio_device *device = driver->device;
+
+	assert_true(driver_negotiate(driver, device->offered & ~driver->config.refused));
+	for (unsigned i = 0; i < device->queue_count; i++)
+		driver_set_up_queue(driver, i, driver->config.queue_size);
+	virtio_set_status(device, virtio_get_status(device) | VIRTIO_CONFIG_S_DRIVER_OK);
+	assert_int_equal(virtio_get_status(device),
+			 VIRTIO_CONFIG_S_ACKNOWLEDGE | VIRTIO_CONFIG_S_DRIVER |
+				 VIRTIO_CONFIG_S_FEATURES_OK | VIRTIO_CONFIG_S_DRIVER_OK);
+}
+
+static void nap(void)
+{
+	struct timespec delay = { .tv_nsec = 1000000 };
+
+	nanosleep(&delay, NULL);
+}
+
+void driver_reset(struct driver *driver)
+{
+	virtio_set_status(driver->device, 0);
+	for (int left = DRIVER_TIMEOUT_MS; virtio_get_status(driver->device); left--) {
+		assert_true(left);
+		nap();
+	}
+	forget_queues(driver);
+}
+
+void driver_wait_status(struct driver *driver, uint8_t bits)
+{
+	for (int left = DRIVER_TIMEOUT_MS; (virtio_get_status(driver->device) & bits) != bits;
+	     left--) {
+		assert_true(left);
+		nap();
+	}
+}
+
+/* ---- Rings ---- */
+
+static void fill(struct vring_desc *desc, const struct driver_part *part)
+{
+	desc->addr = htole64(part->gpa);
+	desc->len = htole32(part->bytes);
+	desc->flags = htole16(part->writable ? VRING_DESC_F_WRITE : 0);
+}
+
+/* The table of a head is kept for the next chain there, unless it is too small. */
+static void add_table(struct driver_queue *queue, uint16_t head, const struct driver_part *parts,
+		      unsigned count)
+{
+	struct driver_table *table = &queue->tables[head];
+	struct vring_desc *desc;
+
+	if (table->capacity < count) {
+		table->gpa = driver_alloc(queue->driver, count * sizeof(*desc));
+		table->capacity = count;
+	}
+	desc = driver_at(queue->driver, table->gpa);
+	for (unsigned i = 0; i < count; i++) {
+		fill(&desc[i], &parts[i]);
+		if (i + 1 < count) {
+			desc[i].flags |= htole16(VRING_DESC_F_NEXT);
+			desc[i].next = htole16(i + 1);
+		}
+	}
+	queue->desc[head].addr = htole64(table->gpa);
+	queue->desc[head].len = htole32(count * sizeof(*desc));
+	queue->desc[head].flags = htole16(VRING_DESC_F_INDIRECT);
+}
+
+/* Links stay in `next` while free, so the device never sees LAST with the NEXT flag. */
+static void add_direct(struct driver_queue *queue, uint16_t head, const struct driver_part *parts,
+		       unsigned count)
+{
+	uint16_t index = head;
+
+	for (unsigned i = 0; i < count; i++) {
+		struct vring_desc *desc = &queue->desc[index];
+
+		fill(desc, &parts[i]);
+		if (i + 1 < count)
+			desc->flags |= htole16(VRING_DESC_F_NEXT);
+		index = le16toh(desc->next);
+	}
+}
+
+int driver_add(struct driver_queue *queue, const struct driver_part *parts, unsigned count)
+{
+	bool indirect = queue->indirect && count > 1;
+	unsigned taken = indirect ? 1 : count;
+	uint16_t head = queue->free_head;
+
+	if (taken > queue->free_count)
+		return -1;
+	for (unsigned i = 0; i < taken; i++)
+		queue->free_head = le16toh(queue->desc[queue->free_head].next);
+	queue->free_count -= taken;
+	if (indirect)
+		add_table(queue, head, parts, count);
+	else
+		add_direct(queue, head, parts, count);
+	queue->tables[head].count = taken;
+	driver_add_head(queue, head);
+	return head;
+}
+
+void driver_add_head(struct driver_queue *queue, uint16_t head)
+{
+	__atomic_store_n(&queue->avail->ring[queue->avail_idx & queue->mask], htole16(head),
+			 __ATOMIC_RELAXED);
+	queue->avail_idx++;
+}
+
+void driver_publish(struct driver_queue *queue)
+{
+	__atomic_store_n(&queue->avail->idx, htole16(queue->avail_idx), __ATOMIC_RELEASE);
+}
+
+bool driver_kick(struct driver_queue *queue)
+{
+	uint16_t old = queue->kicked_idx;
+	bool wanted;
+
+	/* Pairs with the device's fence between its avail event and its look at avail->idx. */
+	__sync_synchronize();
+	if (queue->event_idx) {
+		uint16_t *event = (uint16_t *)&queue->used->ring[queue->size];
+
+		wanted = vring_need_event(le16toh(__atomic_load_n(event, __ATOMIC_RELAXED)),
+					  queue->avail_idx, old);
+	} else {
+		wanted = !(le16toh(__atomic_load_n(&queue->used->flags, __ATOMIC_RELAXED)) &
+			   VRING_USED_F_NO_NOTIFY);
+	}
+	queue->kicked_idx = queue->avail_idx;
+	if (wanted)
+		driver_kick_always(queue);
+	return wanted;
+}
+
+void driver_kick_always(struct driver_queue *queue)
+{
+	queue->kicks++;
+	event_fd_signal(queue->queue->kick_fd);
+}
+
+static void free_chain(struct driver_queue *queue, uint16_t head)
+{
+	uint16_t count = queue->tables[head].count;
+	uint16_t last = head;
+
+	if (!count) /* made by hand */
+		return;
+	for (unsigned i = 1; i < count; i++)
+		last = le16toh(queue->desc[last].next);
+	queue->desc[last].next = htole16(queue->free_head);
+	queue->free_head = head;
+	queue->free_count += count;
+	queue->tables[head].count = 0;
+}
+
+bool driver_take(struct driver_queue *queue, uint16_t *head, uint32_t *bytes)
+{
+	uint16_t idx = le16toh(__atomic_load_n(&queue->used->idx, __ATOMIC_ACQUIRE));
+	const struct vring_used_elem *element = &queue->used->ring[queue->last_used & queue->mask];
+	uint32_t id;
+
+	if (idx == queue->last_used)
+		return false;
+	assert_in_range((uint16_t)(idx - queue->last_used), 1, queue->size);
+	id = le32toh(__atomic_load_n(&element->id, __ATOMIC_RELAXED));
+	assert_in_range(id, 0, queue->size - 1);
+	*head = (uint16_t)id;
+	*bytes = le32toh(__atomic_load_n(&element->len, __ATOMIC_RELAXED));
+	queue->last_used++;
+	free_chain(queue, *head);
+	return true;
+}
+
+/* After this the device must interrupt if it uses one more. */
+static void ask_for_interrupt(struct driver_queue *queue)
+{
+	if (queue->event_idx)
+		__atomic_store_n(&queue->avail->ring[queue->size], htole16(queue->last_used),
+				 __ATOMIC_RELAXED);
+	/* Pairs with the device's fence between used->idx and its load of the used event. */
+	__sync_synchronize();
+}
+
+bool driver_wait(struct driver_queue *queue, uint16_t *head, uint32_t *bytes, int timeout_ms)
+{
+	struct pollfd poll_fd = { .fd = queue->queue->call_fd, .events = POLLIN };
+
+	for (;;) {
+		ask_for_interrupt(queue);
+		if (driver_take(queue, head, bytes))
+			return true;
+		if (poll(&poll_fd, 1, timeout_ms) == 0)
+			return false;
+		event_fd_drain(queue->queue->call_fd);
+	}
+}
+
+uint32_t driver_request(struct driver_queue *queue, const struct driver_part *parts,
+			unsigned count)
+{
+	int head = driver_add(queue, parts, count);
+	uint16_t used_head;
+	uint32_t bytes;
+
+	assert_true(head >= 0);
+	driver_publish(queue);
+	driver_kick(queue);
+	assert_true(driver_wait(queue, &used_head, &bytes, DRIVER_TIMEOUT_MS));
+	assert_int_equal(used_head, head);
+	return bytes;
+}
