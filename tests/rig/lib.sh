@@ -82,11 +82,27 @@ says() {
 	fi
 }
 
+# lacks NAME REGEX WHAT: the opposite; the words that should not be there are shown.
+lacks() {
+	if said "$1" "$2"; then
+		ok 1 "$3"
+		tr -d '\r' <"$1.out" | grep -E "^rig: $2\$" | sed 's/^/#   /'
+	else
+		ok 0 "$3"
+	fi
+}
+
 # ends NAME STATUS: a test point for the exit status of the guest that finished last.
 ends() {
 	is "$status" "$2" "$1: exit status $2"
 	[ "$status" = "$2" ] || show "$1"
 }
 
-# show NAME: the end of a guest's console, for whoever reads the failure.
-show() { tail -n 15 "$1.out" "$1.err" | tr -d '\r' | sed 's/^/#   /'; }
+# show NAME: the end of a guest's console, once, for whoever reads the failure.
+show() {
+	[ ! -e "$1.shown" ] || return 0
+	touch "$1.shown"
+	show_file "$1.out" "$1.err"
+}
+
+show_file() { tail -n 15 "$@" | tr -d '\r' | sed 's/^/#   /'; }

@@ -6,9 +6,9 @@ for dir in /sys/block/vd*; do
 	say "$disk size $(cat "$dir/size") ro $(cat "$dir/ro") serial $(cat "$dir/serial")"
 	say "$disk sum $(sum_of "/dev/$disk" "$half")"
 	if [ "$(cat "$dir/ro")" = 1 ]; then
-		dd if=/dev/zero of="/dev/$disk" bs=512 count=1 2>/dev/null && say "$disk took a write"
-		continue
+		dd if=/dev/zero of="/dev/$disk" bs=512 count=1 conv=fsync 2>/dev/null && say "$disk took a write"
+	else
+		dd if="/dev/$disk" of="/dev/$disk" bs=1M count="$half" seek="$half" conv=fsync 2>/dev/null &&
+			say "$disk copied"
 	fi
-	dd if="/dev/$disk" of="/dev/$disk" bs=1M count="$half" seek="$half" conv=fsync 2>/dev/null || say "$disk write failed"
-	say "$disk copy $(sum_of "/dev/$disk" "$half" "$half")"
 done

@@ -1,10 +1,14 @@
 # SPDX-License-Identifier: MIT
-# Each stock kernel boots to init and turns its power off.
+# Each stock kernel boots to init, finds nothing wrong with the machine, and turns its power off.
 . "${RIG:?}/lib.sh"
 
 for kernel in cloud-6.1 generic-6.1 cloud-6.12 newest; do
-	guest "$kernel" rig=boot
-	says "$kernel" "kernel $(cat "$GUESTS/$kernel/version")" "$kernel: boots to init ($(cat "$GUESTS/$kernel/version"))"
+	guest "$kernel" rig=boot --rng
+	version=$(cat "$GUESTS/$kernel/version")
+	is "$(word "$kernel" kernel)" "$version" "$kernel: boots to init"
 	ends "$kernel" 0
+	says "$kernel" "clock kvm-clock" "$kernel: keeps time by kvmclock"
+	lacks "$kernel" "(warning|suspicious) .*(ACPI|PCI|pci|i8042|PIT|CMOS|RTC|rtc|timer|TSC|APIC).*" \
+		"$kernel: no warning about ACPI, PCI or the old timers"
 done
 done_testing

@@ -1,0 +1,18 @@
+# SPDX-License-Identifier: MIT
+# The virtio console as the only one, with a kernel that has its driver built in.
+. "${RIG:?}/lib.sh"
+
+kernel=cloud-6.12
+guest hvc0 "console=hvc0 rig=boot" --console virtio
+is "$(word hvc0 kernel)" "$(cat "$GUESTS/$kernel/version")" "hvc0 shows init's words"
+ends hvc0 0
+
+text=$(dd if=/dev/urandom bs=3k count=1 2>/dev/null | base64 | tr -d '\n')
+mkfifo pipe
+start hvc0-input "console=hvc0 rig=input bytes=${#text}" --console virtio <>pipe
+wait_for 120 said hvc0-input "send ${#text} bytes"
+printf %s "$text" >pipe
+finish
+is "$(word hvc0-input input)" "$(printf %s "$text" | md5sum | cut -d ' ' -f 1)" "hvc0: ${#text} bytes by a pipe"
+ends hvc0-input 0
+done_testing

@@ -1,0 +1,38 @@
+# SPDX-License-Identifier: MIT
+# Bytes put into the console arrive: by a pipe, many at once, and through a pty.
+. "${RIG:?}/lib.sh"
+
+bytes=131072
+dd if=/dev/urandom bs=1k count=$((bytes / 1024)) 2>/dev/null | base64 | tr -d '\n' | head -c "$bytes" >text
+sum=$(md5sum <text | cut -d ' ' -f 1)
+
+# The text waits in the pipe for the guest to read.
+mkfifo pipe
+start pipe "rig=input bytes=$bytes" <>pipe
+wait_for 120 said pipe "send $bytes bytes"
+cat text >pipe
+finish
+ends pipe 0
+is "$(word pipe input)" "$sum" "serial: $bytes bytes by a pipe"
+
+# A terminal is raw while ringvm has it and as before when it ends.
+cat >in-pty.sh <<END
+stty -g >before
+"$RINGVM" run -k "$GUESTS/$kernel/vmlinuz" -i "$GUESTS/$kernel/initrd" -p "console=ttyS0 loglevel=4 rig=input bytes=6"
+echo "status \$?"
+stty -g >after
+END
+(wait_for 120 said pty "send 6 bytes" && sleep 1 && printf 'hallo\n'; sleep 5) |
+	timeout -s KILL 180 script -qfc "sh in-pty.sh" pty.out >/dev/null
+says pty "input $(printf 'hallo\n' | md5sum | cut -d ' ' -f 1)" "serial: a line through a pty"
+grep -q "^status 0" pty.out
+ok $? "pty: exit status 0"
+cmp -s before after
+ok $? "pty: the terminal is as it was before"
+
+(wait_for 120 said escape "send 6 bytes" && sleep 1 && printf '\001x'; sleep 5) |
+	timeout -s KILL 180 script -qfc "sh in-pty.sh" escape.out >/dev/null
+lacks escape "input .*" "pty: Ctrl-A x ends the guest"
+cmp -s before after
+ok $? "pty: the terminal is as it was before Ctrl-A x"
+done_testing

@@ -1,0 +1,22 @@
+# SPDX-License-Identifier: MIT
+# Without MSI-X (pci=nomsi) the devices work by INTx.
+. "${RIG:?}/lib.sh"
+
+dd if=/dev/urandom of=random bs=1M count=16 2>/dev/null
+sum=$(md5sum <random | cut -d ' ' -f 1)
+for kernel in cloud-6.1 newest; do
+	cp random disk.img
+	truncate -s 32M disk.img
+	cp disk.img second.img
+	guest "nomsi-$kernel" "pci=nomsi rig=disks" -c 2 -d disk.img -d second.img,direct -n mode=tap,tapif=rigtap0
+	ends "nomsi-$kernel" 0
+	for disk in a b; do
+		is "$(word "nomsi-$kernel" "vd$disk sum")" "$sum" "$kernel: vd$disk reads"
+		says "nomsi-$kernel" "vd$disk copied" "$kernel: vd$disk writes"
+	done
+done
+kernel=cloud-6.1
+guest nomsi "pci=nomsi rig=devices" -d disk.img
+says nomsi "interrupt .*(IO-APIC|fasteoi).*virtio.*" "the interrupt is a line of the IOAPIC"
+lacks nomsi "interrupt .*MSI.*" "no MSI is used"
+done_testing
