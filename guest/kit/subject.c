@@ -149,3 +149,12 @@ bool subject_works(struct virtio_device *device)
 	}
 	return request_check(&request, device, &used);
 }
+
+void for_each_device(void (*test)(struct virtio_device *device))
+{
+	struct virtio_device *devices;
+	unsigned count = virtio_scan(&devices);
+
+	for (unsigned i = 0; i < count; i++)
+		test(&devices[i]);
+}

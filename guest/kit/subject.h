@@ -42,4 +42,7 @@ bool request_check(const struct request *request, const struct virtio_device *de
 /* A request added, kicked, waited for and checked on the subject's queue. */
 bool subject_works(struct virtio_device *device);
 
+/* Scans, then runs the tests of a section on each device. */
+void for_each_device(void (*test)(struct virtio_device *device));
+
 #endif
