@@ -4,6 +4,13 @@
  * ports, by CF8/CFC; slots; address windows out of which BARs are placed before
  * the guest starts. pci_host.lock guards all configuration space of its
  * functions and is the first lock in the global order.
+ *
+ * A configuration access is of 1, 2 or 4 bytes and aligned; any other, and one
+ * to a function that is not there, reads all ones and is ignored.
+ *
+ * A BAR is decoded while Memory Space is on, its whole address range lies in
+ * one of the windows, and nothing that was there first overlaps it. A BAR that
+ * lost its place to another gets it when that one moves away.
  */
 #ifndef HW_PCI_HOST_H
 #define HW_PCI_HOST_H
@@ -14,10 +21,9 @@
 #include "core/bus.h"
 #include "core/irq.h"
 #include "core/kvm_call.h"
+#include "hw/pci.h"
 
 #define PCI_HOST_SLOTS 32 /* on bus 0; slot 0 is the bridge itself */
-
-struct pci_function;
 
 struct pci_window {
 	uint64_t base, size;
@@ -25,12 +31,12 @@ struct pci_window {
 
 struct pci_host_config {
 	struct bus *mmio;
-	struct bus *ports; /* NULL: no CF8/CFC */
+	struct bus *ports; /* NULL: no CF8/CFC; else 0xcf8 to 0xcff are the host's */
 	struct irq_router *irqs;
 	const struct kvm_call *kvm;
 	uint64_t ecam_base;    /* 1 MiB a bus */
 	unsigned bus_count;
-	struct pci_window memory32, memory64;
+	struct pci_window memory32, memory64; /* RAM and fixed devices lie outside */
 	uint32_t intx_gsis[4]; /* pin A of slot s goes to intx_gsis[s % 4] */
 };
 
@@ -39,6 +45,7 @@ struct pci_host {
 	pthread_mutex_t lock;
 	struct region ecam, address_port, data_port;
 	uint32_t address;  /* CF8; lock */
+	struct pci_function bridge;
 	struct pci_function *functions[PCI_HOST_SLOTS]; /* fixed before the first vCPU runs */
 	uint64_t next32, next64; /* where the next BAR goes */
 };
@@ -49,13 +56,17 @@ void pci_host_destroy(struct pci_host *host);
 
 /*
  * Puts a function into the next free slot and gives its BARs addresses (not
- * enabled). 0, or a failure, logged, when slots or windows are full. Remove:
- * its regions leave the buses; no vCPU runs.
+ * enabled): below 4 GiB while there is room, so that a guest of any paging mode
+ * reaches them. 0, or a failure, logged, when slots or windows are full.
+ * Remove: its regions leave the buses; no vCPU runs.
  */
 int pci_host_add(struct pci_host *host, struct pci_function *function);
 void pci_host_remove(struct pci_host *host, struct pci_function *function);
 
 /* Every function's configuration back to what pci_host_add() left. vCPUs parked. */
 void pci_host_reset(struct pci_host *host);
+
+/* The interrupt that pin A of an added function raises. */
+uint32_t pci_host_pin_gsi(const struct pci_host *host, const struct pci_function *function);
 
 #endif
