@@ -1,0 +1,377 @@
+// SPDX-License-Identifier: MIT
+/*
+ * I/O on an image's file through the worker's ring. A request is a sequence of
+ * steps, one in flight at a time, and goes on after a short transfer until all
+ * is moved or something fails. Direct I/O on buffers that the host's disk can't
+ * reach goes through the lane's bounce buffers: a fixed number, for which
+ * requests wait in line, so that no guest makes us allocate. Worker thread.
+ */
+#include "block/raw.h"
+
+#include <errno.h>
+#include <linux/falloc.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "base/bytes.h"
+
+#define RAW_BUFFERS 16
+#define RAW_BUFFER_BYTES (64 * KIB)
+#define RAW_ZEROES_BYTES MIB /* of the host's zero page, mapped over and over */
+#define RAW_TRANSFER_MAX GIB /* the kernel moves less than 2 GiB at once */
+#define RAW_RETRIES 8	     /* of the same step, without progress */
+
+enum raw_step {
+	RAW_TRANSFER,	/* between the file and the request's own buffers */
+	RAW_BOUNCE,	/* the same through a bounce buffer */
+	RAW_PUNCH,	/* ways to zero a range, best first: each falls back to the next */
+	RAW_ZERO_RANGE,
+	RAW_ZERO_WRITE,
+	RAW_SYNC,
+};
+
+static const char *const verb_names[] = {
+	[IMAGE_READ] = "read",
+	[IMAGE_WRITE] = "write",
+	[IMAGE_FLUSH] = "flush",
+	[IMAGE_DISCARD] = "discard",
+	[IMAGE_WRITE_ZEROES] = "write zeroes",
+};
+
+static void raw_issue(struct image_io *io);
+
+/* ---- Parts of memory ---- */
+
+/* Copies `length` bytes between the front of the parts and a buffer. */
+static void iovec_copy(const struct iovec *iov, uint8_t *buffer, size_t length, bool to_iovec)
+{
+	for (; length; iov++) {
+		size_t part = min_u64(iov->iov_len, length);
+
+		if (to_iovec)
+			memcpy(iov->iov_base, buffer, part);
+		else
+			memcpy(buffer, iov->iov_base, part);
+		buffer += part;
+		length -= part;
+	}
+}
+
+/* Passes over `length` bytes, and over parts that are empty. */
+static void iovec_advance(struct image_io *io, size_t length)
+{
+	while (io->iov_count && length >= io->iov->iov_len) {
+		length -= io->iov->iov_len;
+		io->iov++;
+		io->iov_count--;
+	}
+	if (length) {
+		io->iov->iov_base = (uint8_t *)io->iov->iov_base + length;
+		io->iov->iov_len -= length;
+	}
+}
+
+/* Kernels differ in what they ask of a part's length: whole blocks please all of them. */
+static bool iovec_direct(const struct image *image, const struct image_io *io)
+{
+	uint64_t address_bits = 0, length_bits = 0;
+
+	for (unsigned i = 0; i < io->iov_count; i++) {
+		address_bits |= (uintptr_t)io->iov[i].iov_base;
+		length_bits |= io->iov[i].iov_len;
+	}
+	return is_aligned(address_bits, image->memory_align) &&
+	       is_aligned(length_bits, image->logical_block);
+}
+
+/* ---- Bounce buffers ---- */
+
+static bool buffer_take(struct image_lane *lane, struct image_io *io)
+{
+	unsigned index;
+
+	if (!lane->buffers_free) {
+		io->next_waiting = NULL;
+		*lane->waiting_last = io;
+		lane->waiting_last = &io->next_waiting;
+		return false;
+	}
+	index = (unsigned)__builtin_ctz(lane->buffers_free);
+	lane->buffers_free &= ~(1u << index);
+	io->bounce = lane->buffers + index * RAW_BUFFER_BYTES;
+	return true;
+}
+
+/* Whoever has waited longest goes on with it. */
+static void buffer_give(struct image_lane *lane, uint8_t *buffer)
+{
+	struct image_io *next = lane->waiting;
+
+	if (!next) {
+		lane->buffers_free |= 1u << (size_t)(buffer - lane->buffers) / RAW_BUFFER_BYTES;
+		return;
+	}
+	lane->waiting = next->next_waiting;
+	if (!lane->waiting)
+		lane->waiting_last = &lane->waiting;
+	next->bounce = buffer;
+	raw_issue(next);
+}
+
+/* ---- Steps ---- */
+
+static void raw_end(struct image_io *io, int result)
+{
+	struct image_lane *lane = io->lane;
+	uint8_t *bounce = io->bounce;
+
+	io->done(io, result);
+	if (bounce)
+		buffer_give(lane, bounce);
+}
+
+static void raw_fail(struct image_io *io, int error)
+{
+	struct image *image = io->lane->image;
+
+	if (io->verb == IMAGE_FLUSH)
+		log_limited(&image->log_limit, "%s: flush: %s", image->config.name,
+			    strerror(error));
+	else
+		log_limited(&image->log_limit, "%s: %s at sector %llu: %s", image->config.name,
+			    verb_names[io->verb],
+			    (unsigned long long)((io->offset + io->moved) / IMAGE_SECTOR_BYTES),
+			    error == ENODATA ? "the image ends here, but was longer when opened" :
+					       strerror(error));
+	raw_end(io, -error);
+}
+
+static void raw_prepare_transfer(struct io_uring_sqe *sqe, const struct image_io *io)
+{
+	const int slot = io->lane->slot;
+	const uint64_t offset = io->offset + io->moved;
+	const unsigned length = (unsigned)min_u64(io->iov->iov_len, RAW_TRANSFER_MAX);
+
+	if (io->verb == IMAGE_WRITE && io->iov_count == 1)
+		io_uring_prep_write(sqe, slot, io->iov->iov_base, length, offset);
+	else if (io->verb == IMAGE_WRITE)
+		io_uring_prep_writev(sqe, slot, io->iov, io->iov_count, offset);
+	else if (io->iov_count == 1)
+		io_uring_prep_read(sqe, slot, io->iov->iov_base, length, offset);
+	else
+		io_uring_prep_readv(sqe, slot, io->iov, io->iov_count, offset);
+}
+
+static void raw_prepare_bounce(struct io_uring_sqe *sqe, const struct image_io *io)
+{
+	const int slot = io->lane->slot;
+	const uint64_t offset = io->offset + io->moved;
+	const unsigned length = (unsigned)min_u64(io->length - io->moved, RAW_BUFFER_BYTES);
+
+	if (io->verb == IMAGE_WRITE) {
+		iovec_copy(io->iov, io->bounce, length, false);
+		io_uring_prep_write(sqe, slot, io->bounce, length, offset);
+	} else {
+		io_uring_prep_read(sqe, slot, io->bounce, length, offset);
+	}
+}
+
+static void raw_issue(struct image_io *io)
+{
+	struct image_lane *lane = io->lane;
+	struct io_uring_sqe *sqe = worker_sqe(lane->worker);
+
+	switch ((enum raw_step)io->step) {
+	case RAW_TRANSFER:
+		raw_prepare_transfer(sqe, io);
+		break;
+	case RAW_BOUNCE:
+		raw_prepare_bounce(sqe, io);
+		break;
+	case RAW_PUNCH:
+		io_uring_prep_fallocate(sqe, lane->slot, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+					(off_t)io->offset, (off_t)io->length);
+		break;
+	case RAW_ZERO_RANGE:
+		io_uring_prep_fallocate(sqe, lane->slot, FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE,
+					(off_t)io->offset, (off_t)io->length);
+		break;
+	case RAW_ZERO_WRITE:
+		io_uring_prep_write(sqe, lane->slot, lane->zeroes,
+				    (unsigned)min_u64(io->length - io->moved, RAW_ZEROES_BYTES),
+				    io->offset + io->moved);
+		break;
+	case RAW_SYNC:
+		io_uring_prep_fsync(sqe, lane->slot, IORING_FSYNC_DATASYNC);
+		break;
+	}
+	if (io->verb == IMAGE_WRITE && io->durable)
+		sqe->rw_flags = RWF_DSYNC;
+	worker_arm(sqe, &io->op);
+}
+
+/* After a transfer: the rest of it, what comes then, or the end. */
+static void raw_moved(struct image_io *io, int result)
+{
+	const struct image *image = io->lane->image;
+
+	/*
+	 * Nothing moved and no error, or direct I/O that stops within a block: a
+	 * read at the end of a file that was cut.
+	 */
+	if (result == 0 || (result > 0 && image->direct &&
+			    !is_aligned((uint64_t)result, image->logical_block)))
+		result = io->verb == IMAGE_READ ? -ENODATA : -EIO;
+	if (result < 0) {
+		raw_fail(io, -result);
+		return;
+	}
+	if (io->step == RAW_BOUNCE && io->verb == IMAGE_READ)
+		iovec_copy(io->iov, io->bounce, (size_t)result, true);
+	if (io->step != RAW_ZERO_WRITE)
+		iovec_advance(io, (size_t)result);
+	io->moved += (uint64_t)result;
+	io->retries = 0;
+	if (io->moved < io->length) {
+		raw_issue(io);
+	} else if (io->step == RAW_ZERO_WRITE && io->durable) {
+		io->step = RAW_SYNC;
+		raw_issue(io);
+	} else {
+		raw_end(io, 0);
+	}
+}
+
+/* The way to zero a range, from `step` on, that this file is not known to lack. */
+static enum raw_step raw_zero_step(const struct image_lane *lane, enum raw_step step)
+{
+	if (step == RAW_PUNCH && lane->no_punch)
+		step = RAW_ZERO_RANGE;
+	if (step == RAW_ZERO_RANGE && lane->no_zero_range)
+		step = RAW_ZERO_WRITE;
+	return step;
+}
+
+/* Why a file can't be zeroed fast is no matter: plain writing says what is really wrong. */
+static void raw_zeroed(struct image_io *io, int result)
+{
+	struct image_lane *lane = io->lane;
+
+	if (result == -EOPNOTSUPP && io->step == RAW_PUNCH)
+		lane->no_punch = true;
+	else if (result == -EOPNOTSUPP)
+		lane->no_zero_range = true;
+	io->retries = 0;
+	if (io->verb == IMAGE_DISCARD) {
+		raw_end(io, 0); /* it was a hint */
+	} else if (result < 0) {
+		io->step = raw_zero_step(lane, io->step + 1);
+		raw_issue(io);
+	} else if (io->durable) {
+		io->step = RAW_SYNC;
+		raw_issue(io);
+	} else {
+		raw_end(io, 0);
+	}
+}
+
+static void raw_done(struct ring_op *op, int result, uint32_t cqe_flags)
+{
+	struct image_io *io = container_of(op, struct image_io, op);
+
+	(void)cqe_flags;
+	if ((result == -EINTR || result == -EAGAIN) && io->retries < RAW_RETRIES) {
+		io->retries++;
+		raw_issue(io);
+		return;
+	}
+	switch ((enum raw_step)io->step) {
+	case RAW_TRANSFER:
+	case RAW_BOUNCE:
+	case RAW_ZERO_WRITE:
+		raw_moved(io, result);
+		break;
+	case RAW_PUNCH:
+	case RAW_ZERO_RANGE:
+		raw_zeroed(io, result);
+		break;
+	case RAW_SYNC:
+		/* Final: the kernel reports lost data once, and the next try would succeed. */
+		if (result < 0)
+			raw_fail(io, -result);
+		else
+			raw_end(io, 0);
+		break;
+	}
+}
+
+void raw_submit(struct image_lane *lane, struct image_io *io)
+{
+	io->lane = lane;
+	io->op.done = raw_done;
+	io->bounce = NULL;
+	io->moved = 0;
+	io->retries = 0;
+	switch (io->verb) {
+	case IMAGE_READ:
+	case IMAGE_WRITE:
+		io->step = RAW_TRANSFER;
+		iovec_advance(io, 0);
+		if (!lane->image->direct || iovec_direct(lane->image, io))
+			break;
+		io->step = RAW_BOUNCE;
+		if (!buffer_take(lane, io))
+			return;
+		break;
+	case IMAGE_FLUSH:
+		io->step = RAW_SYNC;
+		break;
+	case IMAGE_DISCARD:
+		io->step = RAW_PUNCH;
+		if (lane->no_punch) {
+			raw_end(io, 0);
+			return;
+		}
+		break;
+	case IMAGE_WRITE_ZEROES:
+		/* Without leave to deallocate, the range shall stay allocated. */
+		io->step = raw_zero_step(lane, io->unmap ? RAW_PUNCH : RAW_ZERO_RANGE);
+		break;
+	}
+	raw_issue(io);
+}
+
+int raw_lane_init(struct image_lane *lane)
+{
+	uint8_t *mapping;
+
+	/* Pages of both come into being when they are touched; the zeroes' never do. */
+	mapping = mmap(NULL, RAW_BUFFERS * RAW_BUFFER_BYTES, PROT_READ | PROT_WRITE,
+		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (mapping == MAP_FAILED)
+		return -errno;
+	lane->buffers = mapping;
+	mapping = mmap(NULL, RAW_ZEROES_BYTES, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (mapping == MAP_FAILED) {
+		int error = errno;
+
+		munmap(lane->buffers, RAW_BUFFERS * RAW_BUFFER_BYTES);
+		return -error;
+	}
+	lane->zeroes = mapping;
+	lane->buffers_free = (uint32_t)(BIT64(RAW_BUFFERS) - 1);
+	lane->waiting = NULL;
+	lane->waiting_last = &lane->waiting;
+	return 0;
+}
+
+void raw_lane_destroy(struct image_lane *lane)
+{
+	munmap(lane->buffers, RAW_BUFFERS * RAW_BUFFER_BYTES);
+	munmap(lane->zeroes, RAW_ZEROES_BYTES);
+}
+
+const struct image_format raw_format = {
+	.name = "raw",
+	.submit = raw_submit,
+};
