@@ -25,6 +25,12 @@
 #define APIC_DIVIDE_BY_1    0x0b
 #define APIC_SOFTWARE_ON    0x100
 #define CPUID_X2APIC	    (1u << 21)
+#define IOAPIC_GPA	    UINT64_C(0xfec00000)
+#define IOAPIC_WINDOW	    0x10
+#define IOAPIC_ENTRY	    0x10
+#define IOAPIC_PINS	    24
+#define IOAPIC_PCI_FIRST    16
+#define IOAPIC_LEVEL	    0x8000
 #define PIC_MASTER_MASK	    0x21
 #define PIC_SLAVE_MASK	    0xa1
 #define CALIBRATE_NS	    2000000
@@ -57,6 +63,7 @@ void x86_interrupt(const struct frame *frame);
 
 static struct gate idt[256] __attribute__((aligned(16)));
 static volatile uint64_t interrupt_counts[256];
+static void (*interrupt_hooks[256])(void);
 static unsigned next_line = VECTOR_LINES;
 static bool x2apic;
 static uint64_t tsc_start, ns_per_tsc_32;	/* nanoseconds in 2^-32 */
@@ -84,6 +91,8 @@ void x86_interrupt(const struct frame *frame)
 			 frame->error, address);
 	}
 	__atomic_fetch_add(&interrupt_counts[frame->vector], 1, __ATOMIC_RELAXED);
+	if (interrupt_hooks[frame->vector])
+		interrupt_hooks[frame->vector]();
 	if (frame->vector != VECTOR_SPURIOUS)
 		apic_write(APIC_EOI, 0);
 }
@@ -178,6 +187,31 @@ struct message arch_line_message(unsigned line, unsigned cpu)
 uint64_t arch_line_count(unsigned line)
 {
 	return interrupt_counts[line];
+}
+
+void arch_line_hook(unsigned line, void (*hook)(void))
+{
+	interrupt_hooks[line] = hook;
+}
+
+static void ioapic_write(unsigned reg, uint32_t value)
+{
+	mmio_write32(IOAPIC_GPA, reg);
+	mmio_write32(IOAPIC_GPA + IOAPIC_WINDOW, value);
+}
+
+unsigned arch_intx_line(void)
+{
+	static unsigned line;
+
+	if (line)
+		return line;
+	line = arch_line_new();
+	for (unsigned pin = IOAPIC_PCI_FIRST; pin < IOAPIC_PINS; pin++) {
+		ioapic_write(IOAPIC_ENTRY + pin * 2 + 1, x86_cpus.apic_id[0] << 24);
+		ioapic_write(IOAPIC_ENTRY + pin * 2, IOAPIC_LEVEL | line);
+	}
+	return line;
 }
 
 uint32_t x86_apic_id(void)

@@ -54,6 +54,10 @@ struct message {
 unsigned arch_line_new(void);
 struct message arch_line_message(unsigned line, unsigned cpu);
 uint64_t arch_line_count(unsigned line);
+/* Called at each arrival, before the interrupt is ended; NULL: nothing. A level must be lowered there. */
+void arch_line_hook(unsigned line, void (*hook)(void));
+/* A line that every pin for PCI's INTx raises, while it is high. */
+unsigned arch_intx_line(void);
 /* Waits till the count is at least `count`, `ns` at most. */
 bool line_wait(unsigned line, uint64_t count, uint64_t ns);
 

@@ -61,20 +61,18 @@ uint8_t pci_capability(const struct pci_function *function, uint8_t id, uint8_t 
 	return 0;
 }
 
+/* From the top down: a VMM or firmware that placed BARs itself began at the bottom. */
 uint64_t pci_window_get(uint64_t bytes, bool is_64bit)
 {
-	static uint64_t next32, next64;
+	static uint64_t taken32, taken64;
 	const struct range *window = is_64bit ? &platform.window64 : &platform.window32;
-	uint64_t *next = is_64bit ? &next64 : &next32;
-	uint64_t base;
+	uint64_t *taken = is_64bit ? &taken64 : &taken32;
+	uint64_t top = *taken ? *taken : window->base + window->bytes;
 
-	if (!*next)
-		*next = window->base;
-	base = (*next + bytes - 1) & ~(bytes - 1);
-	if (base + bytes > window->base + window->bytes)
+	if (!window->bytes || top - window->base < bytes)
 		return 0;
-	*next = base + bytes;
-	return base;
+	*taken = (top - bytes) & ~(bytes - 1);
+	return *taken >= window->base ? *taken : 0;
 }
 
 static void bar_write(const struct pci_function *function, unsigned bar, uint64_t base)
