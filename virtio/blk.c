@@ -301,14 +301,16 @@ static void blk_set_writeback(struct blk *blk, bool writeback)
 				     sizeof(wce));
 }
 
+/* 5.2.5.2: no cache for a driver that can't flush it. */
+static void blk_features_ok(struct virtio_device *device)
+{
+	if (!virtio_has(device, VIRTIO_BLK_F_FLUSH))
+		blk_set_writeback(blk_of(device), false);
+}
+
 static int blk_ready(struct virtio_device *device)
 {
-	struct blk *blk = blk_of(device);
-
-	/* 5.2.5.2: no cache for a driver that can't flush it. */
-	if (!virtio_has(device, VIRTIO_BLK_F_FLUSH))
-		blk_set_writeback(blk, false);
-	blk_set_durable(blk);
+	blk_set_durable(blk_of(device));
 	return 0;
 }
 
@@ -560,6 +562,7 @@ const struct virtio_type virtio_blk = {
 	.worker_count = blk_worker_count,
 	.create = blk_create,
 	.destroy = blk_destroy,
+	.features_ok = blk_features_ok,
 	.ready = blk_ready,
 	.config_written = blk_config_written,
 	.reset = blk_reset,
