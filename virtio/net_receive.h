@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Frames from the link to the guest: the receive queue of one pair. The pair's
+ * worker but for init and destroy.
+ */
+#ifndef VIRTIO_NET_RECEIVE_H
+#define VIRTIO_NET_RECEIVE_H
+
+#include "virtio/net_frame.h"
+#include "virtio/virtqueue.h"
+
+struct net_pair;
+
+/* A chain taken from the receive queue ahead of need. */
+struct net_buffer {
+	struct chain chain;
+	bool used;
+};
+
+/* One read, into buffers [first, first + count) and then into `tail`. */
+struct net_place {
+	struct link_io io;
+	struct net_pair *pair;
+	unsigned first, count;
+	uint64_t covered_bytes; /* of those buffers: where a frame begins, header included */
+	uint8_t *tail;
+	int result;
+};
+
+struct net_receive {
+	struct virtqueue *queue;
+	struct net_buffer *buffers; /* in the order they were popped */
+	unsigned buffer_count, buffer_limit;
+	struct net_place places[NET_BATCH];
+	unsigned place_count;
+	unsigned pending; /* reads without a result, and one while reads are being issued */
+	struct iovec iovs[NET_IOVS];
+	unsigned iov_count;
+	uint8_t *tails;	       /* one for each place, backed once they are touched */
+	unsigned batch;	       /* reads at once: grows with what is found */
+	uint32_t span_bytes;   /* of buffers for each read: follows the size of frames */
+	unsigned span_surplus; /* batches in a row that needed far less */
+	bool readable;	       /* the link may have a frame */
+	bool waiting;
+	struct link_wait wait;
+};
+
+/* Control thread. 0 or a failure, logged. */
+int net_receive_init(struct net_pair *pair);
+void net_receive_destroy(struct net_pair *pair);
+void net_receive_start(struct net_pair *pair, struct virtqueue *queue);
+void net_receive_kick(struct net_pair *pair);
+void net_receive_stop(struct net_pair *pair);
+/* pair->active is now false: wait for frames no longer. */
+void net_receive_deactivate(struct net_pair *pair);
+
+#endif
