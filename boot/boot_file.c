@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Files to boot from. They are read, not mapped: a file that shrinks meanwhile
+ * then gives a message and no SIGBUS. Control thread.
+ */
+#include "boot/boot_file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/bytes.h"
+#include "base/fd.h"
+#include "base/log.h"
+
+static int check_type(const struct boot_file *file, const struct stat *status)
+{
+	if (S_ISDIR(status->st_mode))
+		return fail(EISDIR, "%s: %s: is a directory; name the file in it", file->role,
+			    file->path);
+	if (!S_ISREG(status->st_mode))
+		return fail(EINVAL, "%s: %s: not a regular file", file->role, file->path);
+	if (status->st_size <= 0)
+		return fail(EINVAL, "%s: %s: the file is empty", file->role, file->path);
+	return 0;
+}
+
+int boot_file_open(struct boot_file *file, const char *role, const char *path)
+{
+	struct stat status;
+	int error;
+
+	*file = (struct boot_file){ .role = role, .path = path };
+	/* Not to hang on a FIFO; of no consequence to a regular file. */
+	file->fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	if (file->fd < 0)
+		return fail_errno("%s: %s: open", role, path);
+	if (fstat(file->fd, &status)) {
+		error = fail_errno("%s: %s: fstat", role, path);
+		goto close;
+	}
+	error = check_type(file, &status);
+	if (error)
+		goto close;
+	file->size_bytes = (uint64_t)status.st_size;
+	return 0;
+close:
+	fd_close(&file->fd);
+	return error;
+}
+
+void boot_file_close(struct boot_file *file)
+{
+	fd_close(&file->fd);
+}
+
+int boot_file_read(const struct boot_file *file, uint64_t offset, void *buffer, uint64_t length)
+{
+	ssize_t moved;
+
+	if (!range_within(offset, length, file->size_bytes))
+		return fail(EINVAL,
+			    "%s: %s: truncated: %" PRIu64 " bytes at %" PRIu64
+			    " are wanted, the file has %" PRIu64,
+			    file->role, file->path, length, offset, file->size_bytes);
+	moved = fd_pread_full(file->fd, buffer, length, offset);
+	if (moved < 0)
+		return fail((int)-moved, "%s: %s: read: %s", file->role, file->path,
+			    strerror((int)-moved));
+	if ((uint64_t)moved < length)
+		return fail(EINVAL, "%s: %s: the file became shorter while it was read",
+			    file->role, file->path);
+	return 0;
+}
+
+int boot_file_load(const struct boot_file *file, uint64_t offset,
+		   const struct guest_memory *memory, uint64_t gpa, uint64_t length)
+{
+	void *host = guest_memory_at(memory, gpa, length);
+
+	if (!host)
+		return fail(EINVAL,
+			    "%s: %s: %" PRIu64 " bytes do not fit into guest memory at 0x%" PRIx64
+			    "; give more with --mem",
+			    file->role, file->path, length, gpa);
+	return boot_file_read(file, offset, host, length);
+}
