@@ -1,0 +1,227 @@
+// SPDX-License-Identifier: MIT
+/*
+ * hw/board.h for x86: the devices at the addresses of layout.h, and the way
+ * into a kernel. Control thread.
+ */
+#include "hw/board.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/fd.h"
+#include "base/log.h"
+#include "core/vcpu.h"
+#include "hw/i8042.h"
+#include "hw/power.h"
+#include "hw/serial.h"
+#include "x86/acpi_tables.h"
+#include "x86/arch_vm.h"
+#include "x86/kernel.h"
+#include "x86/layout.h"
+#include "x86/memory_map.h"
+#include "x86/vcpu_regs.h"
+
+/* A device's eventfd and the pin that it raises. */
+struct board_irq {
+	uint32_t gsi;
+	int event_fd;
+};
+
+struct board {
+	const struct board_config *config;
+	struct vm *vm;
+	struct pci_window window64;
+	struct board_irq serial_irq, power_irq;
+	struct serial *serial;
+	struct power power;
+	struct i8042 i8042;
+	struct pci_host pci_host;
+};
+
+static const struct pci_window window32 = {
+	.base = LAYOUT_PCI_WINDOW32_GPA, .size = LAYOUT_PCI_WINDOW32_BYTES,
+};
+
+static int irq_open(struct vm *vm, struct board_irq *irq, uint32_t gsi)
+{
+	int error;
+
+	irq->gsi = gsi;
+	irq->event_fd = event_fd_create();
+	if (irq->event_fd < 0)
+		return fail_host(-irq->event_fd, "interrupt %u: eventfd: %s", gsi,
+				 strerror(-irq->event_fd));
+	error = irq_router_attach(&vm->irqs, gsi, irq->event_fd);
+	if (error) {
+		fd_close(&irq->event_fd);
+		return fail_host(-error, "interrupt %u: KVM_IRQFD: %s", gsi, strerror(-error));
+	}
+	return 0;
+}
+
+static void irq_close(struct vm *vm, struct board_irq *irq)
+{
+	irq_router_detach(&vm->irqs, irq->gsi, irq->event_fd);
+	fd_close(&irq->event_fd);
+}
+
+static int make_serial(struct board *board)
+{
+	struct serial_config config = {
+		.bus = &board->vm->ports,
+		.base = LAYOUT_SERIAL_PORT,
+		.terminal = board->config->serial_terminal,
+		.worker = board->config->worker,
+	};
+	int error = irq_open(board->vm, &board->serial_irq, LAYOUT_SERIAL_GSI);
+
+	if (error)
+		return error;
+	config.irq_event_fd = board->serial_irq.event_fd;
+	error = serial_create(&board->serial, &config);
+	if (error)
+		irq_close(board->vm, &board->serial_irq);
+	return error;
+}
+
+static void destroy_serial(struct board *board)
+{
+	serial_destroy(board->serial);
+	irq_close(board->vm, &board->serial_irq);
+}
+
+static int make_power(struct board *board)
+{
+	struct power_config config = {
+		.bus = &board->vm->ports,
+		.base = LAYOUT_POWER_PORT,
+		.panic_base = LAYOUT_PVPANIC_PORT,
+		.requests = board->vm->requests,
+	};
+	int error = irq_open(board->vm, &board->power_irq, LAYOUT_EVENT_GSI);
+
+	if (error)
+		return error;
+	config.event_fd = board->power_irq.event_fd;
+	error = power_init(&board->power, &config);
+	if (error)
+		irq_close(board->vm, &board->power_irq);
+	return error;
+}
+
+static void destroy_power(struct board *board)
+{
+	power_destroy(&board->power);
+	irq_close(board->vm, &board->power_irq);
+}
+
+static int make_pci_host(struct board *board)
+{
+	struct vm *vm = board->vm;
+	struct pci_host_config config = {
+		.mmio = &vm->mmio,
+		.ports = &vm->ports,
+		.irqs = &vm->irqs,
+		.kvm = &vm->kvm,
+		.ecam_base = LAYOUT_ECAM_GPA,
+		.bus_count = LAYOUT_PCI_BUSES,
+		.memory32 = window32,
+		.memory64 = board->window64,
+	};
+
+	for (uint32_t i = 0; i < 4; i++)
+		config.intx_gsis[i] = LAYOUT_INTX_GSI + i;
+	return pci_host_init(&board->pci_host, &config);
+}
+
+int board_create(struct board **created, const struct board_config *config, struct vm *vm)
+{
+	struct board *board = calloc(1, sizeof(*board));
+	int error;
+
+	if (!board)
+		return fail_host(ENOMEM, "board: out of memory");
+	board->config = config;
+	board->vm = vm;
+	/* arch_vm_add_memory() has seen to it that there is one. */
+	pci_window64(vm->config.memory_bytes, vm->arch->physical_bits, &board->window64);
+	error = make_serial(board);
+	if (error)
+		goto free_board;
+	error = make_power(board);
+	if (error)
+		goto undo_serial;
+	error = i8042_init(&board->i8042, &vm->ports, LAYOUT_I8042_PORT, vm->requests);
+	if (error)
+		goto undo_power;
+	error = make_pci_host(board);
+	if (error)
+		goto undo_i8042;
+	*created = board;
+	return 0;
+undo_i8042:
+	i8042_destroy(&board->i8042);
+undo_power:
+	destroy_power(board);
+undo_serial:
+	destroy_serial(board);
+free_board:
+	free(board);
+	return error;
+}
+
+void board_destroy(struct board *board)
+{
+	pci_host_destroy(&board->pci_host);
+	i8042_destroy(&board->i8042);
+	destroy_power(board);
+	destroy_serial(board);
+	free(board);
+}
+
+struct pci_host *board_pci_host(struct board *board)
+{
+	return &board->pci_host;
+}
+
+int board_boot(struct board *board)
+{
+	struct vm *vm = board->vm;
+	struct acpi_config acpi = {
+		.vcpu_count = vm->vcpu_count,
+		.window32 = window32,
+		.window64 = board->window64,
+	};
+	struct kernel_config kernel = {
+		.memory = &vm->memory,
+		.memory_bytes = vm->config.memory_bytes,
+		.kernel_path = board->config->kernel_path,
+		.initrd_path = board->config->initrd_path,
+		.command_line = board->config->command_line,
+		.rsdp_gpa = acpi_rsdp_gpa(),
+		.ignore_pvh = board->config->ignore_pvh,
+	};
+	struct kernel_entry entry;
+	int error = kernel_load(&kernel, &entry);
+
+	if (!error)
+		error = acpi_tables_write(&acpi, &vm->memory);
+	return error ? error : vcpu_regs_enter(&vm->vcpus[0], &entry);
+}
+
+void board_reset(struct board *board)
+{
+	serial_reset(board->serial);
+	power_reset(&board->power);
+}
+
+void board_press_power_button(struct board *board)
+{
+	power_press_button(&board->power);
+}
+
+const char *board_serial_console(void)
+{
+	return "console=ttyS0";
+}
