@@ -56,7 +56,9 @@ int virtio_device_init(struct virtio_device *device, const struct virtio_device_
 	for (unsigned i = 0; i < device->queue_count; i++)
 		device->queues[i] = (struct virtqueue){ .kick_fd = -1, .call_fd = -1 };
 	if (device->config_fd < 0)
-		return fail_host_errno("%s: eventfd", device->deps.name);
+		return fail_host(-device->config_fd, "%s: eventfd: %s; raise the limit of open "
+				 "files (ulimit -n)", device->deps.name,
+				 strerror(-device->config_fd));
 	virtio_locks_init(device);
 	return 0;
 }

@@ -8,6 +8,7 @@
 #include "virtio/virtqueue_run.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/bytes.h"
 #include "base/fd.h"
@@ -271,6 +272,8 @@ static void virtqueue_run_publish(struct worker_job *job)
 int virtqueue_init(struct virtqueue *queue, struct virtio_device *device, uint16_t index,
 		   uint16_t max_size, struct worker *worker)
 {
+	int error;
+
 	*queue = (struct virtqueue){
 		.device = device,
 		.worker = worker,
@@ -284,10 +287,12 @@ int virtqueue_init(struct virtqueue *queue, struct virtio_device *device, uint16
 		.publish_job.run = virtqueue_run_publish,
 		.kick_watch.ready = virtqueue_kicked,
 	};
-	if (queue->kick_fd >= 0 && queue->call_fd >= 0)
+	error = queue->kick_fd < 0 ? -queue->kick_fd : queue->call_fd < 0 ? -queue->call_fd : 0;
+	if (!error)
 		return 0;
 	virtqueue_destroy(queue);
-	return fail_host_errno("%s: queue %u: eventfd", device->deps.name, index);
+	return fail_host(error, "%s: queue %u: eventfd: %s; raise the limit of open files (ulimit -n)",
+			 device->deps.name, index, strerror(error));
 }
 
 void virtqueue_destroy(struct virtqueue *queue)

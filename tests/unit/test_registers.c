@@ -660,6 +660,7 @@ static void resume_before_it_has_drained(void **state)
 	driver_begin(driver);
 	hold(driver, 0, 2, false);
 	assert_int_equal(virtio_device_pause(driver->device, 0), -ETIMEDOUT);
+	probe_held(driver, 0); /* the worker has seen it */
 	virtio_device_resume(driver->device);
 	expect_service(driver, 1);
 	probe_release(driver, 0);
