@@ -71,6 +71,12 @@ void virtio_device_destroy(struct virtio_device *device)
 	virtio_locks_destroy(device);
 }
 
+static void signal_config(struct virtio_device *device)
+{
+	device->config_signals++;
+	event_fd_signal(device->config_fd);
+}
+
 void virtio_fail(struct virtio_device *device, const char *format, ...)
 {
 	char reason[160];
@@ -86,7 +92,7 @@ void virtio_fail(struct virtio_device *device, const char *format, ...)
 	log_limited(&device->log_limit, "%s: %s; stopped until the driver resets it",
 		    device->deps.name, reason);
 	if (status & VIRTIO_CONFIG_S_DRIVER_OK)
-		event_fd_signal(device->config_fd);
+		signal_config(device);
 }
 
 void virtio_config_update(struct virtio_device *device, size_t offset, const void *bytes,
@@ -97,5 +103,5 @@ void virtio_config_update(struct virtio_device *device, size_t offset, const voi
 	device->config_changed = true;
 	pthread_mutex_unlock(&device->config_lock);
 	if (device->status & VIRTIO_CONFIG_S_DRIVER_OK)
-		event_fd_signal(device->config_fd);
+		signal_config(device);
 }

@@ -92,6 +92,7 @@ struct virtio_device {
 	bool config_changed;	     /* since the driver last read the generation */
 	uint32_t config_generation;  /* counts the changes that the driver could have seen */
 	int config_fd;		     /* eventfd: "configuration changed" interrupt */
+	_Atomic uint32_t config_signals; /* how often it was signalled; first this, then that */
 
 	struct log_limit log_limit;
 };
