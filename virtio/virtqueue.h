@@ -75,8 +75,9 @@ bool virtqueue_pop(struct virtqueue *queue, struct chain *chain);
 
 /*
  * Gives back the chain popped last, then the one before it...: it will be
- * popped again. (If a malformed chain, ended inside pop, came between: pushed
- * with length 0 instead, as an avail index can't stand in two places.)
+ * popped again. If one that was popped later has ended meanwhile (pushed, or
+ * malformed) that can't be, as the avail index stands in one place only: the
+ * chain is then pushed with length 0.
  */
 void virtqueue_unpop(struct virtqueue *queue, uint16_t head);
 

@@ -291,8 +291,8 @@ int virtqueue_init(struct virtqueue *queue, struct virtio_device *device, uint16
 	if (!error)
 		return 0;
 	virtqueue_destroy(queue);
-	return fail_host(error, "%s: queue %u: eventfd: %s; raise the limit of open files (ulimit -n)",
-			 device->deps.name, index, strerror(error));
+	return fail_host(error, "%s: queue %u: eventfd: %s; raise the limit of open files "
+			 "(ulimit -n)", device->deps.name, index, strerror(error));
 }
 
 void virtqueue_destroy(struct virtqueue *queue)
