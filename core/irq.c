@@ -42,7 +42,8 @@ int irq_router_init(struct irq_router *router, const struct kvm_call *kvm,
 		free(router->gsi_used);
 		return fail_host(ENOMEM, "interrupt routes: out of memory");
 	}
-	memcpy(router->routing->entries, pins, pin_count * sizeof(*pins));
+	if (pin_count)
+		memcpy(router->routing->entries, pins, pin_count * sizeof(*pins));
 	router->routing->nr = pin_count;
 	error = kvm_call(kvm, KVM_SET_GSI_ROUTING, router->routing);
 	if (error < 0) {

@@ -79,8 +79,8 @@ static int kvm_check(const struct vm *vm)
 
 	for (size_t i = 0; i < ARRAY_SIZE(needed); i++)
 		if (vm_capability(vm, needed[i].number) <= 0)
-			return fail_host(ENOTSUP, "%s: this KVM lacks %s; ringvm needs Linux 6.1 or "
-					 "later", vm->config.dev_path, needed[i].name);
+			return fail_host(ENOTSUP, "%s: this KVM lacks %s; ringvm needs Linux 6.1 "
+					 "or later", vm->config.dev_path, needed[i].name);
 	if (most > 0 && vm->config.vcpu_count > (unsigned)most)
 		return fail_host(EINVAL, "--cpus: %u is more than the %d that this host's KVM can "
 				 "run", vm->config.vcpu_count, most);

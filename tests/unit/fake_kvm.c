@@ -72,6 +72,14 @@ static int set_routing(const struct kvm_irq_routing *routing)
 	return 0;
 }
 
+static int set_memory(const struct kvm_userspace_memory_region *slot)
+{
+	if (fake_kvm.slot_count == 8)
+		return -ENOSPC;
+	fake_kvm.slots[fake_kvm.slot_count++] = *slot;
+	return 0;
+}
+
 static int control(int vm_fd, unsigned long request, void *argument)
 {
 	int error = -ENOTTY;
@@ -86,6 +94,8 @@ static int control(int vm_fd, unsigned long request, void *argument)
 		error = set_doorbell(argument);
 	else if (request == KVM_SET_GSI_ROUTING)
 		error = set_routing(argument);
+	else if (request == KVM_SET_USER_MEMORY_REGION)
+		error = set_memory(argument);
 	pthread_mutex_unlock(&lock);
 	return error;
 }

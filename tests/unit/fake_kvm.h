@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A VM's file descriptor as far as interrupts and doorbells go: keeps what was
- * attached and routed, and does with a signalled eventfd what KVM would. One
+ * A VM's file descriptor as far as interrupts, doorbells and memory slots go: keeps
+ * what was attached and routed, and does with a signalled eventfd what KVM would. One
  * per test program; any thread.
  */
 #ifndef TESTS_UNIT_FAKE_KVM_H
@@ -24,6 +24,8 @@ struct fake_kvm {
 	unsigned route_count;
 	unsigned routings; /* calls of KVM_SET_GSI_ROUTING */
 	unsigned injected[FAKE_KVM_MAX]; /* interrupts raised, by GSI */
+	struct kvm_userspace_memory_region slots[8];
+	unsigned slot_count;
 	/* The next calls of this request fail so. */
 	unsigned long fail_request;
 	int fail_error;
