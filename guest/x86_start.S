@@ -27,6 +27,7 @@ pvh_entry:
 	cld
 	movl	%ebx, %edi
 	movl	$BOOT_PVH, %esi
+	movl	$boot_stack_end, %esp
 	call	enter_long_mode
 	ljmpl	$SELECTOR_CODE, $bsp_start
 
