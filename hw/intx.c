@@ -13,7 +13,6 @@
 
 #include "base/bytes.h"
 #include "base/fd.h"
-#include "base/log.h"
 
 static bool is_active(const struct intx *intx)
 {
@@ -54,7 +53,8 @@ static void cause_watch(struct intx *intx, struct intx_cause *cause)
 		error = cause->slot;
 	}
 	cause->slot = -1;
-	log_warning("%s: its INTx interrupt does not work: %s; let the guest use MSI-X",
+	log_limited(&intx->log_limit,
+		    "%s: its INTx interrupt does not work: %s; let the guest use MSI-X",
 		    intx->name, strerror(-error));
 }
 
@@ -202,11 +202,16 @@ void intx_set_cause(struct intx *intx, unsigned cause, int event_fd, uint8_t bit
 	intx->causes[cause].bits = bits;
 }
 
-/* Behind any task still in the mailbox: after it the worker knows of nothing here. */
+/*
+ * Behind any task still in the mailbox: after it the worker knows of nothing
+ * here. One that has stopped looks at neither mailbox nor watches again.
+ */
 void intx_destroy(struct intx *intx)
 {
-	intx_set_live(intx, false);
-	worker_call(intx->worker, &intx->task);
+	if (intx->worker->running) {
+		intx_set_live(intx, false);
+		worker_call(intx->worker, &intx->task);
+	}
 	irq_router_detach(intx->irqs, intx->gsi, intx->event_fd);
 	pthread_mutex_destroy(&intx->lock);
 	free(intx->causes);

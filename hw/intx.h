@@ -18,6 +18,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/log.h"
 #include "core/irq.h"
 #include "core/worker.h"
 
@@ -40,6 +41,7 @@ struct intx {
 	struct intx_cause *causes; /* the last is the end of interrupt */
 	unsigned cause_count;
 	bool watching; /* worker thread */
+	struct log_limit log_limit;
 	pthread_mutex_t lock; /* the following; above the worker's mailbox lock only */
 	bool live, msix, disabled;
 	bool requested; /* what the worker was last told: to watch or not */
@@ -59,7 +61,7 @@ struct intx_config {
 /* Control thread. 0 or a failure, logged. */
 int intx_init(struct intx *intx, const struct intx_config *config);
 
-/* Control thread; the worker runs, or never has. */
+/* Control thread; the worker runs, or has stopped for good, or never ran. */
 void intx_destroy(struct intx *intx);
 
 /* Control thread, once for each cause. The fd stays the caller's. */

@@ -40,7 +40,7 @@
  * Not prefetchable, as reading the interrupt status clears it.
  */
 #define VIRTIO_BAR 0
-#define PAGE_BYTES 0x1000
+#define PAGE_BYTES UINT64_C(0x1000)
 enum page { PAGE_COMMON, PAGE_ISR, PAGE_DEVICE, PAGE_NOTIFY, PAGE_TABLE, PAGE_PENDING, PAGES };
 #define BAR_BYTES 0x8000
 #define PAGE_OFFSET(page) ((page) * PAGE_BYTES)
@@ -229,7 +229,7 @@ static void doorbells_move(struct pci_function *function, unsigned bar)
 	for (unsigned i = 0; i < transport->device->queue_count; i++) {
 		struct doorbell doorbell = {
 			.address = transport->bar.base + PAGE_OFFSET(PAGE_NOTIFY) +
-				   i * DOORBELL_BYTES,
+				   (uint64_t)i * DOORBELL_BYTES,
 			.length_bytes = 0,
 			.event_fd = transport->device->queues[i].kick_fd,
 		};

@@ -26,10 +26,7 @@ struct virtio_pci;
 int virtio_pci_create(struct virtio_pci **transport, struct virtio_device *device,
 		      struct pci_host *host);
 
-/*
- * Quiesced, its workers still running or never started. Leaves the slot and
- * destroys the device by its type->destroy().
- */
+/* Quiesced. Leaves the slot and destroys the device by its type->destroy(). */
 void virtio_pci_destroy(struct virtio_pci *transport);
 
 struct virtio_device *virtio_pci_device(struct virtio_pci *transport);

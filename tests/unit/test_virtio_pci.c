@@ -331,9 +331,9 @@ static void host_set_up(void)
 				.intx_gsis = { 16, 17, 18, 19 } }), 0);
 }
 
-static int set_up_with(size_t config_size)
+static int set_up_with(size_t config_size, unsigned files)
 {
-	struct worker_config worker_config = { "test", 64, 32 };
+	struct worker_config worker_config = { "test", 64, files };
 
 	host_set_up();
 	memory = (struct guest_memory){ 0 };
@@ -351,19 +351,27 @@ static int set_up_with(size_t config_size)
 static int setup(void **state)
 {
 	(void)state;
-	return set_up_with(CONFIG_BYTES);
+	return set_up_with(CONFIG_BYTES, 32);
 }
 
 static int setup_without_config(void **state)
 {
 	(void)state;
-	return set_up_with(0);
+	return set_up_with(0, 32);
 }
 
-static int teardown(void **state)
+/* The queues' own, two each, and one for an interrupt cause. */
+static int setup_with_few_files(void **state)
 {
 	(void)state;
+	return set_up_with(CONFIG_BYTES, QUEUES * 2 + 1);
+}
+
+static int tear_down(bool stop_first)
+{
 	assert_int_equal(virtio_device_quiesce(&gadget->device, WAIT_MS), 0);
+	if (stop_first)
+		worker_stop(&worker);
 	virtio_pci_destroy(transport);
 	assert_true(destroyed);
 	assert_int_equal(fake_kvm.irqfd_count, 0);
@@ -378,6 +386,18 @@ static int teardown(void **state)
 	bus_destroy(&ports);
 	bus_destroy(&mmio);
 	return 0;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	return tear_down(false);
+}
+
+static int teardown_when_stopped(void **state)
+{
+	(void)state;
+	return tear_down(true);
 }
 
 /* ---- Identity and capabilities ---- */
@@ -936,6 +956,25 @@ static void test_pin_and_msix(void **state)
 	assert_true(pin_asserted(WAIT_MS));
 }
 
+/* What can't be watched is said, and all else works: interrupts by MSI-X, and a reset. */
+static void test_pin_without_files(void **state)
+{
+	(void)state;
+	begin();
+	wait_kicks(2, 1);
+	worker_settle();
+	event_fd_signal(gadget->device.config_fd); /* the first cause got the slot */
+	assert_true(pin_asserted(WAIT_MS));
+	enable_msix();
+	program_vector(1);
+	set_queue_vector(1, 1);
+	assert_true(fake_kvm_gsi(gadget->queues[1].call_fd) >= PIN_COUNT);
+	reset();
+	begin();
+	wait_kicks(2, 2);
+	assert_int_equal(get(VIRTIO_PCI_COMMON_STATUS, 1), 15);
+}
+
 /* ---- The window in configuration space ---- */
 
 static void aim(uint8_t bar, uint32_t offset, uint32_t bytes)
@@ -1046,6 +1085,41 @@ static void test_a_request(void **state)
 	assert_int_equal(read_at(isr, 1), 1);
 }
 
+/* A guest that writes anything anywhere: whatever it did, a reset brings the device back. */
+static void test_random_accesses(void **state)
+{
+	uint64_t random = 0x9e3779b97f4a7c15;
+
+	(void)state;
+	for (unsigned i = 0; i < 60000; i++) {
+		unsigned length, offset;
+
+		random = random * UINT64_C(6364136223846793005) + 1442695040888963407;
+		length = 1u << (random >> 60 & 3);
+		offset = (unsigned)(random >> 40);
+		if (random >> 33 & 1)
+			write_at(bar_gpa + (offset & 0x3f) + (offset >> 8 & 7) * 0x1000, length,
+				 random >> 20 & 0xff);
+		else if (random >> 34 & 3)
+			write_at(bar_gpa + offset % 0x8000, length, random);
+		else
+			write_at(ECAM_GPA + (1 << 15) + offset % 260, length, random >> 8);
+		read_at(bar_gpa + offset % 0x8000, length);
+		read_at(ECAM_GPA + (1 << 15) + offset % 260, length);
+		if (i % 64 == 0)
+			set_config(PCI_BASE_ADDRESS_0, 4, (uint32_t)bar_gpa);
+		if (i % 64 == 0)
+			set_config(PCI_BASE_ADDRESS_0 + 4, 4, 0);
+	}
+	assert_int_equal(virtio_device_quiesce(&gadget->device, WAIT_MS), 0);
+	pci_host_reset(&host);
+	set_command(PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER);
+	reset();
+	begin();
+	event_fd_signal(gadget->queues[0].call_fd);
+	assert_true(pin_asserted(WAIT_MS));
+}
+
 static void test_create_fails(void **state)
 {
 	struct gadget *first = gadget;
@@ -1090,13 +1164,17 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_config_interrupt, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_bus_master, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_pin, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_pin, setup, teardown_when_stopped),
 		cmocka_unit_test_setup_teardown(test_pin_disabled, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_pin_only_when_live, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_pin_and_msix, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_pin_without_files, setup_with_few_files,
+						teardown),
 		cmocka_unit_test_setup_teardown(test_window, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_window_guarded, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_host_reset, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_a_request, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_random_accesses, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_create_fails, setup, teardown),
 	};
 
