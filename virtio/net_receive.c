@@ -68,7 +68,7 @@ static void buffers_fill(struct net_receive *receive, unsigned count, uint64_t b
 			continue;
 		}
 		present += chain.writable_bytes;
-		receive->buffers[receive->buffer_count++] = (struct net_buffer){ chain, false };
+		receive->buffers[receive->buffer_count++] = (struct net_buffer){ chain };
 	}
 }
 
@@ -78,7 +78,7 @@ static void buffers_compact(struct net_receive *receive)
 	unsigned kept = 0;
 
 	for (unsigned i = 0; i < receive->buffer_count; i++)
-		if (!receive->buffers[i].used)
+		if (receive->buffers[i].state != NET_BUFFER_USED)
 			receive->buffers[kept++] = receive->buffers[i];
 	receive->buffer_count = kept;
 }
@@ -88,12 +88,6 @@ static void buffers_give_back(struct net_receive *receive)
 	while (receive->buffer_count)
 		virtqueue_unpop(receive->queue,
 				receive->buffers[--receive->buffer_count].chain.head);
-}
-
-static void buffer_push(struct net_receive *receive, struct net_buffer *buffer, uint32_t bytes)
-{
-	virtqueue_push(receive->queue, buffer->chain.head, bytes);
-	buffer->used = true;
 }
 
 /* ---- Places to read into ---- */
@@ -186,7 +180,7 @@ static bool header_negotiated(const struct virtio_device *device,
 
 /* 5.1.4.2: nothing that is larger than the MTU, but segments, nor what the filter holds back. */
 static bool frame_wanted(const struct net_pair *pair, const struct frame_start *start,
-			 uint32_t bytes)
+			 uint64_t bytes)
 {
 	const struct net *net = pair->net;
 	uint32_t mtu = le16toh(net->config.mtu);
@@ -212,99 +206,120 @@ static void frame_load_start(const struct net_pair *pair, const struct net_place
 	iov_copy(place->io.iov, &start->ethernet, sizeof(start->ethernet), false);
 }
 
-/* Pass over the buffers of a frame: those of its place, then others from *spare on. */
+/* Marks the buffers in which the frame of a place begins, up to its end or the tail. */
+static void place_hold(struct net_receive *receive, struct net_place *place, uint64_t bytes)
+{
+	unsigned held = 0;
+
+	for (uint64_t left = bytes; left && held < place->count; held++) {
+		struct net_buffer *buffer = &receive->buffers[place->first + held];
+
+		buffer->state = NET_BUFFER_HELD;
+		left -= min_u64(left, buffer->chain.writable_bytes);
+	}
+	place->count = held;
+}
+
+static void place_release(struct net_receive *receive, const struct net_place *place)
+{
+	for (unsigned i = 0; i < place->count; i++)
+		receive->buffers[place->first + i].state = NET_BUFFER_FREE;
+}
+
+/* A walk over the buffers of a frame: those that hold it, then free ones. */
 struct buffer_walk {
 	const struct net_place *place;
 	unsigned index; /* within the place */
-	unsigned spare;
+	unsigned free;	/* where to look for the next free one */
 };
 
-static struct net_buffer *walk_next(struct net_receive *receive, struct buffer_walk *walk,
-				    bool *covered)
+static struct net_buffer *walk_next(struct net_receive *receive, struct buffer_walk *walk)
 {
-	*covered = walk->index < walk->place->count;
-	if (*covered)
+	if (walk->index < walk->place->count)
 		return &receive->buffers[walk->place->first + walk->index++];
-	if (walk->spare == receive->buffer_count)
-		buffers_fill(receive, receive->buffer_count + 1, 0);
-	if (walk->spare == receive->buffer_count)
-		return NULL;
-	return &receive->buffers[walk->spare++];
+	for (;;) {
+		if (walk->free == receive->buffer_count)
+			buffers_fill(receive, receive->buffer_count + 1, 0);
+		if (walk->free == receive->buffer_count)
+			return NULL;
+		if (receive->buffers[walk->free++].state == NET_BUFFER_FREE)
+			return &receive->buffers[walk->free - 1];
+	}
 }
 
 /* How many buffers a frame takes; 0 if there are not enough. */
 static unsigned frame_count_buffers(struct net_pair *pair, const struct net_place *place,
-				    unsigned spare, uint32_t bytes)
+				    uint64_t bytes)
 {
 	struct net_receive *receive = &pair->receive;
-	struct buffer_walk walk = { .place = place, .spare = spare };
+	struct buffer_walk walk = { .place = place };
 	unsigned limit = virtio_has(&pair->net->device, VIRTIO_NET_F_MRG_RXBUF) ?
 				 receive->buffer_limit : 1;
-	uint64_t left = bytes;
 	unsigned count = 0;
 
-	while (left) {
-		bool covered;
-		struct net_buffer *buffer = count < limit ? walk_next(receive, &walk, &covered) :
-							    NULL;
+	for (uint64_t left = bytes; left; count++) {
+		struct net_buffer *buffer = count < limit ? walk_next(receive, &walk) : NULL;
 
 		if (!buffer)
 			return 0;
 		left -= min_u64(left, buffer->chain.writable_bytes);
-		count++;
 	}
 	return count;
 }
 
 /* Ends the buffers of a frame, filling those beyond its place from the tail. */
-static void frame_push(struct net_receive *receive, const struct net_place *place,
-		       unsigned *spare, uint32_t bytes)
+static void frame_push(struct net_receive *receive, const struct net_place *place, uint64_t bytes)
 {
-	struct buffer_walk walk = { .place = place, .spare = *spare };
+	struct buffer_walk walk = { .place = place };
 	const uint8_t *tail = place->tail;
 
 	while (bytes) {
-		bool covered;
-		struct net_buffer *buffer = walk_next(receive, &walk, &covered);
+		struct net_buffer *buffer = walk_next(receive, &walk);
 		uint32_t part = (uint32_t)min_u64(bytes, buffer->chain.writable_bytes);
 
-		if (!covered) {
+		if (buffer->state == NET_BUFFER_FREE) {
 			chain_put(&buffer->chain, tail, part);
 			tail += part;
 		}
-		buffer_push(receive, buffer, part);
+		buffer->state = NET_BUFFER_USED;
+		virtqueue_push(receive->queue, buffer->chain.head, part);
 		bytes -= part;
 	}
-	*spare = walk.spare;
 }
 
-/* One frame of `bytes`, header included, or none of it. */
-static void frame_deliver(struct net_pair *pair, struct net_place *place, unsigned *spare,
-			  uint32_t bytes)
+/* All of the frame, or none of it; false if it might find room in the next pass. */
+static bool frame_deliver(struct net_pair *pair, struct net_place *place)
 {
 	struct net_receive *receive = &pair->receive;
+	uint64_t bytes = place->frame_bytes;
 	struct frame_start start;
 	unsigned count;
 
 	if (bytes < NET_FRAME_MIN_BYTES || bytes >= place->covered_bytes + TAIL_BYTES)
-		return;
+		return true;
 	frame_load_start(pair, place, &start);
 	if (!frame_wanted(pair, &start, bytes))
-		return;
-	count = frame_count_buffers(pair, place, *spare, bytes);
+		return true;
+	count = frame_count_buffers(pair, place, bytes);
+	if (!count && receive->tried_with != receive->buffer_count &&
+	    virtqueue_running(receive->queue)) {
+		receive->tried_with = receive->buffer_count;
+		return false;
+	}
 	if (!count)
-		return;
+		return true;
 	start.header.num_buffers = htole16((uint16_t)count);
 	if (!virtio_has(&pair->net->device, VIRTIO_NET_F_GUEST_CSUM))
 		start.header.flags = 0;
 	iov_copy(receive->buffers[place->first].chain.writable, &start.header,
 		 sizeof(start.header), true);
-	frame_push(receive, place, spare, bytes);
+	frame_push(receive, place, bytes);
+	return true;
 }
 
 /* ---- Batches ---- */
 
-static void receive_adapt(struct net_receive *receive, unsigned filled, uint32_t largest)
+static void receive_adapt(struct net_receive *receive, unsigned filled, uint64_t largest)
 {
 	if (filled == receive->place_count && filled == receive->batch)
 		receive->batch = (unsigned)min_u64(receive->batch * 2u, NET_BATCH);
@@ -318,39 +333,51 @@ static void receive_adapt(struct net_receive *receive, unsigned filled, uint32_t
 		receive->span_bytes = largest;
 }
 
-/* Every read of the batch has been answered. */
+/* Every read has been answered: what has come, and how to read next time. */
 static void receive_settle(struct net_pair *pair)
 {
 	struct net_receive *receive = &pair->receive;
-	uint32_t header_bytes = pair->link->link->header ? 0 : NET_HEADER_BYTES;
-	unsigned filled = 0, spare = 0;
-	uint32_t largest = 0;
-	int error = 0;
+	uint64_t largest = 0;
+	unsigned filled = 0;
 
 	for (unsigned i = 0; i < receive->place_count; i++) {
 		struct net_place *place = &receive->places[i];
 
-		if (place->result >= 0)
-			spare = place->first + place->count;
-		else if (place->result != -EAGAIN)
-			error = place->result;
+		receive->readable = place->result >= 0;
+		place->frame_bytes = 0;
+		if (place->result >= 0) {
+			place->frame_bytes = (uint64_t)place->result +
+					     (pair->link->link->header ? 0 : NET_HEADER_BYTES);
+			filled++;
+		} else if (place->result != -EAGAIN && pair->active) {
+			net_link_lost(pair->net, place->result);
+		}
+		largest = max_u64(largest, place->frame_bytes);
+		place_hold(receive, place, place->frame_bytes);
 	}
-	for (unsigned i = 0; i < receive->place_count; i++) {
-		struct net_place *place = &receive->places[i];
-		uint32_t bytes = (uint32_t)place->result + header_bytes;
-
-		if (place->result < 0)
-			continue;
-		filled++;
-		largest = (uint32_t)max_u64(largest, bytes);
-		frame_deliver(pair, place, &spare, bytes);
-	}
-	receive->readable = receive->places[receive->place_count - 1].result >= 0;
 	receive_adapt(receive, filled, largest);
+	receive->delivered = 0;
+	receive->tried_with = 0;
+}
+
+/* A frame may need more buffers than one pass may pop: then the next one goes on. */
+static void receive_deliver(struct net_pair *pair)
+{
+	struct net_receive *receive = &pair->receive;
+
+	while (receive->delivered < receive->place_count) {
+		struct net_place *place = &receive->places[receive->delivered];
+
+		if (place->frame_bytes && !frame_deliver(pair, place)) {
+			virtqueue_again(receive->queue);
+			return;
+		}
+		if (place->count && receive->buffers[place->first].state == NET_BUFFER_HELD)
+			place_release(receive, place);
+		receive->delivered++;
+	}
 	receive->place_count = 0;
 	buffers_compact(receive);
-	if (error && pair->active)
-		net_link_lost(pair->net, error);
 	if (virtqueue_running(receive->queue))
 		virtqueue_again(receive->queue);
 	else
@@ -359,8 +386,10 @@ static void receive_settle(struct net_pair *pair)
 
 static void receive_answered(struct net_pair *pair)
 {
-	if (!--pair->receive.pending)
-		receive_settle(pair);
+	if (--pair->receive.pending)
+		return;
+	receive_settle(pair);
+	receive_deliver(pair);
 }
 
 static void receive_done(struct link_io *io, int result)
@@ -421,6 +450,10 @@ void net_receive_kick(struct net_pair *pair)
 				NET_FRAME_MAX_BYTES);
 	if (!pair->active || pair->net->lost || receive->pending || receive->waiting)
 		return;
+	if (receive->place_count) {
+		receive_deliver(pair);
+		return;
+	}
 	if (receive->readable)
 		buffers_fill(receive, receive->batch, bytes);
 	else
@@ -449,7 +482,7 @@ void net_receive_stop(struct net_pair *pair)
 	if (receive->waiting)
 		pair->link->link->ops->cancel_wait(pair->link, &receive->wait);
 	else if (!receive->pending)
-		buffers_give_back(receive);
+		receive_deliver(pair); /* what is left of it, and gives back */
 }
 
 void net_receive_start(struct net_pair *pair, struct virtqueue *queue)

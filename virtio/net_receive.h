@@ -11,10 +11,16 @@
 
 struct net_pair;
 
+enum net_buffer_state {
+	NET_BUFFER_FREE,
+	NET_BUFFER_HELD, /* a frame that came begins or goes on in it */
+	NET_BUFFER_USED, /* given to the guest: to be forgotten */
+};
+
 /* A chain taken from the receive queue ahead of need. */
 struct net_buffer {
 	struct chain chain;
-	bool used;
+	enum net_buffer_state state;
 };
 
 /* One read, into buffers [first, first + count) and then into `tail`. */
@@ -22,9 +28,10 @@ struct net_place {
 	struct link_io io;
 	struct net_pair *pair;
 	unsigned first, count;
-	uint64_t covered_bytes; /* of those buffers: where a frame begins, header included */
+	uint64_t covered_bytes; /* of those buffers */
 	uint8_t *tail;
 	int result;
+	uint64_t frame_bytes; /* with its header; 0: none came */
 };
 
 struct net_receive {
@@ -32,13 +39,14 @@ struct net_receive {
 	struct net_buffer *buffers; /* in the order they were popped */
 	unsigned buffer_count, buffer_limit;
 	struct net_place places[NET_BATCH];
-	unsigned place_count;
+	unsigned place_count, delivered;
+	unsigned tried_with; /* so many buffers were not enough for a frame */
 	unsigned pending; /* reads without a result, and one while reads are being issued */
 	struct iovec iovs[NET_IOVS];
 	unsigned iov_count;
 	uint8_t *tails;	       /* one for each place, backed once they are touched */
 	unsigned batch;	       /* reads at once: grows with what is found */
-	uint32_t span_bytes;   /* of buffers for each read: follows the size of frames */
+	uint64_t span_bytes;   /* of buffers for each read: follows the size of frames */
 	unsigned span_surplus; /* batches in a row that needed far less */
 	bool readable;	       /* the link may have a frame */
 	bool waiting;

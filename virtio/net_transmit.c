@@ -2,8 +2,10 @@
 /*
  * Frames from the guest to the link, without a copy but of the header. A batch
  * is taken from the queue, sent as a whole, and ended when all of it has been
- * answered, so that order is kept: a frame that found no room and was then
- * overtaken by a later one is dropped, not sent late. The pair's worker.
+ * answered. Order is kept: a frame that found no room and was then overtaken by
+ * a later one is dropped, not sent late; and as that must not become a habit, a
+ * link that ever was full gets one frame at a time from then on. (A tap never
+ * is.) The pair's worker.
  */
 #include "virtio/net_device.h"
 
@@ -34,16 +36,31 @@ static void transmit_writable(struct link_wait *wait, int result)
 	transmit_go(pair);
 }
 
-/* Every send of the batch has been answered. */
+static bool found_no_room(const struct net_send *send)
+{
+	return send->result == -EAGAIN || send->result == -ECANCELED;
+}
+
+/* How far the batch is done: up to the last that was sent, and what is no frame behind it. */
+static unsigned transmit_settled(const struct net_transmit *transmit)
+{
+	unsigned settled = transmit->tried;
+
+	while (settled > transmit->first && (transmit->sends[settled - 1].bad ||
+					     found_no_room(&transmit->sends[settled - 1])))
+		settled--;
+	while (settled < transmit->tried && transmit->sends[settled].bad)
+		settled++;
+	return settled;
+}
+
+/* All that was tried has been answered. */
 static void transmit_settle(struct net_pair *pair)
 {
 	struct net_transmit *transmit = &pair->transmit;
-	bool running = virtqueue_running(transmit->queue);
-	unsigned settled = transmit->count;
+	unsigned settled = transmit_settled(transmit);
+	bool full = settled < transmit->tried;
 
-	while (settled > transmit->first && (transmit->sends[settled - 1].result == -EAGAIN ||
-					     transmit->sends[settled - 1].result == -ECANCELED))
-		settled--;
 	while (transmit->first < settled) {
 		struct net_send *send = &transmit->sends[transmit->first++];
 
@@ -51,11 +68,14 @@ static void transmit_settle(struct net_pair *pair)
 			net_link_lost(pair->net, send->result);
 		virtqueue_push(transmit->queue, send->head, 0);
 	}
-	if (!running) {
+	transmit->one_by_one |= full;
+	if (!virtqueue_running(transmit->queue)) {
 		transmit_give_back(transmit);
-	} else if (transmit->first < transmit->count) {
+	} else if (full) {
 		transmit->waiting = true;
 		pair->link->link->ops->wait(pair->link, &transmit->wait, LINK_WRITABLE);
+	} else if (transmit->first < transmit->count) {
+		transmit_go(pair);
 	} else {
 		virtqueue_again(transmit->queue);
 	}
@@ -75,19 +95,22 @@ static void transmit_done(struct link_io *io, int result)
 	transmit_answered(send->pair);
 }
 
-/* Sends all that has not been sent, in order. */
+/* Sends what has not been sent, in order. */
 static void transmit_go(struct net_pair *pair)
 {
 	struct net_transmit *transmit = &pair->transmit;
 	bool sink = !pair->active || pair->net->lost;
+	unsigned limit = transmit->one_by_one ? 1 : NET_BATCH;
 
 	transmit->pending = 1;
-	for (unsigned i = transmit->first; i < transmit->count; i++) {
-		struct net_send *send = &transmit->sends[i];
+	for (transmit->tried = transmit->first; transmit->tried < transmit->count;) {
+		struct net_send *send = &transmit->sends[transmit->tried];
 
-		if (sink)
-			send->result = -EINVAL;
-		if (send->result == -EINVAL)
+		send->bad |= sink;
+		if (!send->bad && !limit--)
+			break;
+		transmit->tried++;
+		if (send->bad)
 			continue;
 		transmit->pending++;
 		pair->link->link->ops->send(pair->link, &send->io);
@@ -145,7 +168,8 @@ static void transmit_collect(struct net_pair *pair)
 		}
 		transmit->count++;
 		send->head = chain.head;
-		send->result = transmit_prepare(pair, send, &chain) ? 0 : -EINVAL;
+		send->result = 0;
+		send->bad = !transmit_prepare(pair, send, &chain);
 	}
 }
 
@@ -167,13 +191,14 @@ void net_transmit_stop(struct net_pair *pair)
 
 	if (transmit->waiting)
 		ops->cancel_wait(pair->link, &transmit->wait);
-	for (unsigned i = transmit->first; transmit->pending && i < transmit->count; i++)
+	for (unsigned i = transmit->first; transmit->pending && i < transmit->tried; i++)
 		ops->cancel_io(pair->link, &transmit->sends[i].io);
 }
 
 void net_transmit_start(struct net_pair *pair, struct virtqueue *queue)
 {
 	pair->transmit.queue = queue;
+	pair->transmit.one_by_one = false;
 }
 
 void net_transmit_init(struct net_pair *pair)

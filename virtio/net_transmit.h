@@ -16,13 +16,15 @@ struct net_send {
 	struct net_pair *pair;
 	struct virtio_net_hdr_v1 header; /* a copy: the guest can't change it under the kernel */
 	uint16_t head;
+	bool bad; /* no frame at all: not sent */
 	int result;
 };
 
 struct net_transmit {
 	struct virtqueue *queue;
-	struct net_send sends[NET_BATCH]; /* [first, count) have not been sent */
-	unsigned first, count;
+	struct net_send sends[NET_BATCH];
+	unsigned first, tried, count; /* done up to first; on their way or refused up to tried */
+	bool one_by_one;
 	unsigned pending; /* as in net_receive */
 	struct iovec iovs[NET_IOVS];
 	unsigned iov_count;

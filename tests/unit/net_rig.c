@@ -186,12 +186,16 @@ void wire_send(struct rig *rig, unsigned pair, const struct virtio_net_hdr_v1 *h
 		{ (void *)frame, bytes },
 	};
 	struct msghdr message = { .msg_iov = iov, .msg_iovlen = 2 };
+	struct pollfd poll_fd = { .fd = rig->wires[pair], .events = POLLOUT };
 
 	if (rig->bare) {
 		message.msg_iov = &iov[1];
 		message.msg_iovlen = 1;
 	}
-	assert_true(sendmsg(rig->wires[pair], &message, MSG_NOSIGNAL) > 0);
+	while (sendmsg(rig->wires[pair], &message, MSG_NOSIGNAL) < 0) {
+		assert_int_equal(errno, EAGAIN);
+		assert_int_equal(poll(&poll_fd, 1, RIG_TIMEOUT_MS), 1);
+	}
 }
 
 bool wire_receive(struct rig *rig, unsigned pair, struct virtio_net_hdr_v1 *header,
