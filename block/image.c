@@ -179,7 +179,7 @@ static bool direct_alignment(const struct image *image, uint32_t *block, uint32_
 	} else {
 		*block = image->block_device ? image->logical_block :
 					       direct_block_by_trial(image->fd);
-		*memory = *block;
+		*memory = image->block_device ? *block : DIRECT_MEMORY_ALIGN_MAX;
 	}
 	return is_power_of_two(*block) && *block <= DIRECT_BLOCK_MAX &&
 	       is_power_of_two(*memory) && *memory <= DIRECT_MEMORY_ALIGN_MAX;

@@ -57,7 +57,7 @@ static void iovec_copy(const struct iovec *iov, uint8_t *buffer, size_t length, 
 	}
 }
 
-/* Passes over `length` bytes, and over parts that are empty. */
+/* Passes over `length` bytes. */
 static void iovec_advance(struct image_io *io, size_t length)
 {
 	while (io->iov_count && length >= io->iov->iov_len) {
@@ -316,7 +316,6 @@ void raw_submit(struct image_lane *lane, struct image_io *io)
 	case IMAGE_READ:
 	case IMAGE_WRITE:
 		io->step = RAW_TRANSFER;
-		iovec_advance(io, 0);
 		if (!lane->image->direct || iovec_direct(lane->image, io))
 			break;
 		io->step = RAW_BOUNCE;

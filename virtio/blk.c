@@ -116,9 +116,8 @@ static void blk_read_write(struct blk *blk, struct blk_request *request, struct 
 		io->length = chain->readable_bytes;
 		io->durable = blk->writes_durable;
 	}
-	/* The image checks the rest; the length with its status must fit the used ring. */
-	if (__builtin_mul_overflow(sector, (uint64_t)IMAGE_SECTOR_BYTES, &io->offset) ||
-	    io->length >= UINT32_MAX) {
+	/* The image checks the rest. A chain's length fits the used ring: the queue saw to that. */
+	if (__builtin_mul_overflow(sector, (uint64_t)IMAGE_SECTOR_BYTES, &io->offset)) {
 		blk_end(request, VIRTIO_BLK_S_IOERR);
 		return;
 	}

@@ -8,9 +8,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/loop.h>
 #include <semaphore.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -330,6 +332,26 @@ static void test_one_writer_or_many_readers(void **state)
 	image_close(&another);
 	assert_int_equal(open_image(&writer, disk_path, IMAGE_CACHE_AUTO, false), 0);
 	image_close(&writer);
+}
+
+/* The ring of a worker that has ended may outlive the image, but not its lock. */
+static void test_lock_ends_with_the_image(void **state)
+{
+	struct worker ended;
+	struct image_lane lane;
+	struct image image;
+
+	(void)state;
+	make_file(disk_path, 4096);
+	assert_int_equal(worker_create(&ended, &(struct worker_config){ "io-ended", 32, 8 }), 0);
+	assert_int_equal(open_image(&image, disk_path, IMAGE_CACHE_AUTO, false), 0);
+	assert_int_equal(image_lane_init(&lane, &image, &ended), 0);
+	assert_int_equal(worker_start(&ended), 0);
+	worker_stop(&ended);
+	image_lane_destroy(&lane);
+	image_close(&image);
+	assert_int_equal(opens(disk_path, false), 0);
+	worker_destroy(&ended);
 }
 
 static void test_geometry(void **state)
@@ -833,12 +855,187 @@ static void test_file_system_full(void **state)
 	free(bytes);
 }
 
+/* ---- What only root can make: file systems and block devices ---- */
+
+/* A file system without direct I/O: the page cache serves, asked for or not. */
+static void test_no_direct_io(void **state)
+{
+	static const enum image_cache asked[] = { IMAGE_CACHE_AUTO, IMAGE_CACHE_DIRECT };
+	char directory[] = "/tmp/ringvm-test-XXXXXX", path[64];
+	struct disk disk;
+
+	(void)state;
+	assert_non_null(mkdtemp(directory));
+	if (mount("ramfs", directory, "ramfs", 0, NULL)) {
+		rmdir(directory);
+		skip();
+	}
+	snprintf(path, sizeof(path), "%s/disk", directory);
+	make_file(path, DISK_BYTES);
+	for (unsigned i = 0; i < ARRAY_SIZE(asked); i++) {
+		disk_open(&disk, path, asked[i], false);
+		assert_false(disk.image.direct);
+		assert_false(fcntl(disk.image.fd, F_GETFL) & O_DIRECT);
+		assert_int_equal(disk.image.logical_block, 512);
+		read_and_write(&disk, path, 1);
+		/* Nor can it punch: nothing is offered, and zeroes are written. */
+		assert_false(disk.image.can_discard);
+		zero_range(&disk, path, IMAGE_WRITE_ZEROES, true);
+		assert_true(disk.lane.no_punch && disk.lane.no_zero_range);
+		make_file(path, DISK_BYTES);
+		assert_int_equal(no_data(&disk, (struct image_io){ .verb = IMAGE_DISCARD,
+								   .length = 4096 }), 0);
+		disk_close(&disk);
+	}
+	assert_int_equal(umount(directory), 0);
+	rmdir(directory);
+}
+
+/* A block device on disk_path that goes when it is closed: its fd, or -1. */
+static int loop_open(char *path, size_t size, unsigned block, unsigned flags)
+{
+	struct loop_config config = {
+		.block_size = block,
+		.info.lo_flags = LO_FLAGS_AUTOCLEAR | flags,
+	};
+	int control = open("/dev/loop-control", O_RDWR), number, fd = -1;
+
+	if (control < 0)
+		return -1;
+	/* Another may take the free one before us. */
+	for (unsigned tries = 0; tries < 10 && fd < 0; tries++) {
+		number = ioctl(control, LOOP_CTL_GET_FREE);
+		snprintf(path, size, "/dev/loop%d", number);
+		fd = open(path, O_RDWR);
+		if (fd < 0)
+			break;
+		config.fd = (uint32_t)open(disk_path, flags & LO_FLAGS_READ_ONLY ? O_RDONLY : O_RDWR);
+		if (ioctl(fd, LOOP_CONFIGURE, &config)) {
+			close(fd);
+			fd = -1;
+		}
+		close((int)config.fd);
+	}
+	close(control);
+	return fd;
+}
+
+static void test_block_device(void **state)
+{
+	struct disk disk;
+	char path[64];
+	int loop, exclusive;
+
+	(void)state;
+	make_file(disk_path, DISK_BYTES);
+	loop = loop_open(path, sizeof(path), 512, 0);
+	if (loop < 0)
+		skip();
+	for (unsigned c = 0; c < ARRAY_SIZE(caches); c++) {
+		disk_open(&disk, path, caches[c], false);
+		assert_int_equal(disk.image.capacity_bytes, DISK_BYTES);
+		assert_int_equal(disk.image.logical_block, 512);
+		assert_int_equal(disk.image.direct, caches[c] <= IMAGE_CACHE_DIRECT);
+		assert_int_equal(opens(path, false), -EBUSY);
+		read_and_write(&disk, path, 0);
+		read_and_write(&disk, path, 1);
+		disk_close(&disk);
+	}
+	disk_open(&disk, path, IMAGE_CACHE_AUTO, false);
+	zero_range(&disk, path, IMAGE_WRITE_ZEROES, false);
+	zero_range(&disk, path, IMAGE_WRITE_ZEROES, true);
+	assert_int_equal(no_data(&disk, (struct image_io){ .verb = IMAGE_DISCARD,
+							   .length = DISK_BYTES }), 0);
+	assert_int_equal(no_data(&disk, (struct image_io){ .verb = IMAGE_FLUSH }), 0);
+	disk_close(&disk);
+
+	/* As if mounted: not to be written under its user, but readable. */
+	exclusive = open(path, O_RDONLY | O_EXCL);
+	assert_true(exclusive >= 0);
+	assert_int_equal(opens(path, false), -EBUSY);
+	assert_int_equal(opens(path, true), 0);
+	close(exclusive);
+	close(loop);
+}
+
+static void test_readonly_block_device(void **state)
+{
+	char path[64];
+	int loop, error;
+
+	(void)state;
+	make_file(disk_path, DISK_BYTES);
+	loop = loop_open(path, sizeof(path), 512, LO_FLAGS_READ_ONLY);
+	if (loop < 0)
+		skip();
+	error = opens(path, false);
+	assert_true(error == -EROFS || error == -EACCES);
+	assert_int_equal(opens(path, true), 0);
+	close(loop);
+}
+
+/* Blocks of 4096 bytes: a block device has them, a file only gets them if asked. */
+static void test_large_blocks(void **state)
+{
+	char path[64], directory[] = "/tmp/ringvm-test-XXXXXX", command[160];
+	uint8_t *bytes = NULL;
+	struct disk disk;
+	int loop;
+
+	(void)state;
+	assert_int_equal(posix_memalign((void **)&bytes, 4096, 8192), 0);
+	make_file(disk_path, 16 * MIB + 512);
+	loop = loop_open(path, sizeof(path), 4096, 0);
+	if (loop < 0)
+		skip();
+	for (unsigned c = 0; c < ARRAY_SIZE(caches); c++) {
+		disk_open(&disk, path, caches[c], false);
+		assert_int_equal(disk.image.logical_block, 4096);
+		assert_int_equal(disk.image.capacity_bytes, 16 * MIB);
+		assert_int_equal(transfer(&disk, IMAGE_READ, 4096, bytes, 4096), 0);
+		check_pattern(bytes, 4096, 4096);
+		assert_int_equal(transfer(&disk, IMAGE_READ, 4096, bytes + 1, 4096), 0);
+		check_pattern(bytes + 1, 4096, 4096);
+		assert_int_equal(transfer(&disk, IMAGE_READ, 512, bytes, 4096), -EINVAL);
+		assert_int_equal(transfer(&disk, IMAGE_READ, 4096, bytes, 512), -EINVAL);
+		disk_close(&disk);
+	}
+
+	assert_non_null(mkdtemp(directory));
+	snprintf(command, sizeof(command), "PATH=$PATH:/sbin:/usr/sbin mkfs.ext4 -q -F %s", path);
+	if (system(command) || mount(path, directory, "ext4", 0, NULL)) {
+		rmdir(directory);
+		close(loop);
+		skip();
+	}
+	snprintf(path, sizeof(path), "%s/disk", directory);
+	make_file(path, DISK_BYTES + 512);
+	disk_open(&disk, path, IMAGE_CACHE_AUTO, false);
+	assert_int_equal(disk.image.logical_block, 512);
+	assert_int_equal(disk.image.capacity_bytes, DISK_BYTES + 512);
+	assert_false(disk.image.direct);
+	assert_int_equal(transfer(&disk, IMAGE_READ, DISK_BYTES, bytes, 512), 0);
+	disk_close(&disk);
+	disk_open(&disk, path, IMAGE_CACHE_DIRECT, false);
+	assert_int_equal(disk.image.logical_block, 4096);
+	assert_int_equal(disk.image.capacity_bytes, DISK_BYTES);
+	assert_true(disk.image.direct);
+	read_and_write(&disk, path, 0);
+	read_and_write(&disk, path, 512);
+	disk_close(&disk);
+	assert_int_equal(umount(directory), 0);
+	rmdir(directory);
+	close(loop);
+	free(bytes);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_what_can_not_be_opened),
 		cmocka_unit_test(test_other_formats_are_refused),
 		cmocka_unit_test(test_one_writer_or_many_readers),
+		cmocka_unit_test(test_lock_ends_with_the_image),
 		cmocka_unit_test(test_geometry),
 		cmocka_unit_test(test_read_and_write),
 		cmocka_unit_test(test_scattered),
@@ -854,6 +1051,10 @@ int main(void)
 		cmocka_unit_test(test_image_cut_under_us),
 		cmocka_unit_test(test_file_size_limit),
 		cmocka_unit_test(test_file_system_full),
+		cmocka_unit_test(test_no_direct_io),
+		cmocka_unit_test(test_block_device),
+		cmocka_unit_test(test_readonly_block_device),
+		cmocka_unit_test(test_large_blocks),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);
