@@ -1,0 +1,27 @@
+# SPDX-License-Identifier: MIT
+# What quickstart shows: one guest with a disk and a network, its whole console in sight.
+. "${RIG:?}/lib.sh"
+
+dd if=/dev/urandom of=disk.img bs=1M count=64 2>/dev/null
+sum=$(md5sum <disk.img | cut -d ' ' -f 1)
+truncate -s 128M disk.img
+
+shown_live=yes
+start demo "loglevel=6 rig=demo addresses=10.9.0.2" -c 2 -d disk.img -n mode=tap,tapif=rigtap0 </dev/null
+tail -q -f -n +1 demo.out demo.err >&2 &
+tail_pid=$!
+wait_for 60 ip link show rigtap0 >/dev/null
+ip addr add 10.9.0.1/24 dev rigtap0
+ip link set rigtap0 up
+wait_for 120 said demo "your turn"
+is "$(echo stop | nc -w 10 10.9.0.2 7)" stop "the host talks to the guest by TCP"
+finish
+sleep 1
+kill "$tail_pid"
+
+is "$(word demo kernel)" "$(cat "$GUESTS/$kernel/version")" "the guest printed its kernel version"
+is "$(word demo "vda sum")" "$sum" "the guest read 64 MiB of its disk rightly"
+is "$(dd if=disk.img bs=1M skip=64 2>/dev/null | md5sum | cut -d ' ' -f 1)" "$sum" "the guest wrote 64 MiB rightly"
+says demo "ping 10.9.0.1 .* 0% packet loss" "the guest pinged the host with 0% loss"
+ends demo 0
+done_testing
