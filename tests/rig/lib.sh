@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: MIT
 # shellcheck shell=sh
 #
-# What the cases use. Environment: RINGVM the binary, GUESTS a directory with KERNEL/vmlinuz and KERNEL/initrd, WORK where
-# files go, RIG this directory, RIG_KIND host or nested. A case ends with `done_testing`.
+# What the cases use. Environment: RINGVM the binary, GUESTS a directory with KERNEL/vmlinuz and
+# KERNEL/initrd, WORK where files go, RIG this directory, RIG_KIND host or nested. A case ends with
+# `done_testing`.
 
 tests=0
 kernel=cloud-6.1
@@ -40,19 +41,29 @@ wait_for() {
 	done
 }
 
-# guest NAME "WORDS" OPTION...: boots $kernel with WORDS on its command line and runs it to its end. The console is in
-# NAME.out, what ringvm said in NAME.err, its exit status in $status (137: it had to be killed).
+# await COMMAND...: until the command succeeds, or the guest is gone.
+await() {
+	until "$@" >/dev/null 2>&1; do
+		grep -q '^State:.[^Z]' "/proc/$guest_pid/status" || return 1
+		sleep 0.2
+	done
+}
+
+# guest NAME "WORDS" OPTION...: boots $kernel with WORDS on its command line and runs it to its end.
+# The console is in NAME.out, what ringvm said in NAME.err, its exit status in $status (137: it had
+# to be killed).
 guest() {
 	start "$@" </dev/null
 	finish
 }
 
-# start NAME "WORDS" OPTION...: the same without waiting; stdin is the guest's console, $guest_pid is ringvm.
+# start NAME "WORDS" OPTION...: the same without waiting; stdin is the guest's console, $guest_pid
+# is ringvm.
 start() {
 	guest_name=$1 words=$2
 	shift 2
-	# busybox's timeout becomes the program, with the watch in a child. A command in the background has /dev/null as
-	# its input, so the one that start was called with comes as 3.
+	# busybox's timeout becomes the program, with the watch in a child. A command in the
+	# background has /dev/null as its input, so the one that start was called with comes as 3.
 	busybox timeout -s KILL "${guest_limit:-180}" "${RINGVM:?}" run -k "${GUESTS:?}/$kernel/vmlinuz" \
 		-i "$GUESTS/$kernel/initrd" -p "console=ttyS0 loglevel=4 panic=-1 $words" "$@" \
 		<&3 >"$guest_name.out" 2>"$guest_name.err" &

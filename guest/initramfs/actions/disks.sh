@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-# For each disk: its checksum, then its first half is copied to the second half with a flush, unless it is read-only.
+# For each disk: its checksum, then its first half is copied to the second half with a flush, unless
+# it is read-only.
 for dir in /sys/block/vd*; do
 	disk=${dir##*/}
 	half=$(($(cat "$dir/size") / 4096)) # MiB in half of the disk

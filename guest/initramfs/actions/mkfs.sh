@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-# Makes a file system on the first disk, fills it, checks it, reads it again. The programs are those of e2fsprogs: by
-# its bare name busybox would take its own mke2fs.
+# Makes a file system on the first disk, fills it, checks it, reads it again. The programs are those
+# of e2fsprogs: by its bare name busybox would take its own mke2fs.
 fill() {
 	dd if=/dev/urandom of=/mnt/random bs=1M count=16 2>/dev/null
 	cp -r /bin /lib /modules /mnt/

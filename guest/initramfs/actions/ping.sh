@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-# Brings up each network card as ADDRESS of $addresses ("10.0.0.2,10.0.1.2"), pings the .1 of each, then answers the
-# host's pings until it has sent back a line that comes to port 7.
+# Brings up each network card as ADDRESS of $addresses ("10.0.0.2,10.0.1.2"), pings the .1 of each,
+# then answers the host's pings until it has sent back a line that comes to port 7.
 number=0
 for address in $(echo "${addresses:?}" | tr , ' '); do
 	ip link set "eth$number" up

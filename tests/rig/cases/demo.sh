@@ -10,10 +10,10 @@ shown_live=yes
 start demo "loglevel=6 rig=demo addresses=10.9.0.2" -c 2 -d disk.img -n mode=tap,tapif=rigtap0 </dev/null
 tail -q -f -n +1 demo.out demo.err >&2 &
 tail_pid=$!
-wait_for 60 ip link show rigtap0 >/dev/null
+await ip link show rigtap0
 ip addr add 10.9.0.1/24 dev rigtap0
 ip link set rigtap0 up
-wait_for 120 said demo "your turn"
+await said demo "your turn"
 is "$(echo stop | nc -w 10 10.9.0.2 7)" stop "the host talks to the guest by TCP"
 finish
 sleep 1

@@ -10,7 +10,7 @@ ends hvc0 0
 text=$(dd if=/dev/urandom bs=3k count=1 2>/dev/null | base64 | tr -d '\n')
 mkfifo pipe
 start hvc0-input "console=hvc0 rig=input bytes=${#text}" --console virtio <>pipe
-wait_for 120 said hvc0-input "send ${#text} bytes"
+await said hvc0-input "send ${#text} bytes"
 printf %s "$text" >pipe
 finish
 is "$(word hvc0-input input)" "$(printf %s "$text" | md5sum | cut -d ' ' -f 1)" "hvc0: ${#text} bytes by a pipe"

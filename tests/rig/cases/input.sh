@@ -9,7 +9,7 @@ sum=$(md5sum <text | cut -d ' ' -f 1)
 # The text waits in the pipe for the guest to read.
 mkfifo pipe
 start pipe "rig=input bytes=$bytes" <>pipe
-wait_for 120 said pipe "send $bytes bytes"
+await said pipe "send $bytes bytes"
 cat text >pipe
 finish
 ends pipe 0

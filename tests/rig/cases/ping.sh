@@ -3,11 +3,11 @@
 . "${RIG:?}/lib.sh"
 
 start ping "rig=ping addresses=10.9.0.2" -n mode=tap,tapif=rigtap0,guest_mac=52:54:00:12:34:56 </dev/null
-wait_for 60 ip link show rigtap0 >/dev/null
+await ip link show rigtap0
 ip addr add 10.9.0.1/24 dev rigtap0
 ip link set rigtap0 up
 
-wait_for 120 said ping "your turn"
+await said ping "your turn"
 ping -c 10 -i 0.2 -W 5 10.9.0.2 >host.ping
 ok $? "host to guest: pings"
 show_file host.ping >&2

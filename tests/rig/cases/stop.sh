@@ -3,7 +3,7 @@
 . "${RIG:?}/lib.sh"
 
 start button-stop "rig=button" --name rig-button </dev/null
-wait_for 120 said button-stop "waiting for the button"
+await said button-stop "waiting for the button"
 "$RINGVM" list | grep -q rig-button
 ok $? "ringvm list shows the guest"
 "$RINGVM" stop --name rig-button
@@ -13,14 +13,14 @@ says button-stop "button pressed" "ringvm stop presses the power button"
 ends button-stop 0
 
 start button-term "rig=button" --name rig-button </dev/null
-wait_for 120 said button-term "waiting for the button"
+await said button-term "waiting for the button"
 kill -TERM "$guest_pid"
 finish
 says button-term "button pressed" "SIGTERM presses the power button"
 ends button-term 0
 
 start deaf "rig=deaf" --name rig-button </dev/null
-wait_for 120 said deaf deaf
+await said deaf deaf
 kill -TERM "$guest_pid"
 sleep 2 # two at once are one
 kill -TERM "$guest_pid"
