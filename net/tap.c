@@ -108,10 +108,13 @@ static int tun_open(const struct tap_config *config)
 	if (fd >= 0)
 		return fd;
 	if (errno == EACCES || errno == EPERM)
-		return fail_host_errno("%s: " TUN_PATH ": let this user open it "
-				       "(chmod 0666 " TUN_PATH ")", config->device);
-	return fail_host_errno("%s: " TUN_PATH ": load the driver with 'modprobe tun'",
-			       config->device);
+		return fail_host(errno, "%s: " TUN_PATH ": %s; let this user open it (chmod 0666 "
+				 TUN_PATH ")", config->device, strerror(errno));
+	if (errno == EMFILE || errno == ENFILE)
+		return fail_host(errno, "%s: " TUN_PATH ": %s; raise the limit (ulimit -n)",
+				 config->device, strerror(errno));
+	return fail_host(errno, "%s: " TUN_PATH ": %s; load the driver with 'modprobe tun'",
+			 config->device, strerror(errno));
 }
 
 /* TUNSETIFF was refused: what to do about it. */
@@ -140,12 +143,16 @@ static int interface_refused(const struct tap_config *config, int error)
 	}
 }
 
-static int interface_attach(int fd, const char *name, short flags)
+/* Positive errno; else 0, and the link has the name that the kernel chose or completed. */
+static int interface_attach(struct tap *tap, int fd, const char *name)
 {
-	struct ifreq request = { .ifr_flags = flags };
+	struct ifreq request = { .ifr_flags = tap->flags };
 
 	snprintf(request.ifr_name, sizeof(request.ifr_name), "%s", name);
-	return ioctl(fd, TUNSETIFF, &request) < 0 ? errno : 0;
+	if (ioctl(fd, TUNSETIFF, &request) < 0)
+		return errno;
+	snprintf(tap->link.name, sizeof(tap->link.name), "%s", request.ifr_name);
+	return 0;
 }
 
 /* A tap made for several queues refuses an opener that does not say so, and the other way round. */
@@ -160,29 +167,12 @@ static int first_attach(struct tap *tap, const struct tap_config *config, int fd
 	tap->flags = (short)(IFF_TAP | IFF_NO_PI | (features & IFF_VNET_HDR));
 	if (config->queue_count > 1)
 		tap->flags |= IFF_MULTI_QUEUE;
-	error = interface_attach(fd, name, tap->flags);
+	error = interface_attach(tap, fd, name);
 	if (error == EINVAL && config->queue_count == 1) {
 		tap->flags |= IFF_MULTI_QUEUE;
-		error = interface_attach(fd, name, tap->flags);
+		error = interface_attach(tap, fd, name);
 	}
 	return error;
-}
-
-/* Which interface the file is, and what its frames look like. */
-static int file_identify(struct tap *tap, const struct tap_config *config, int fd)
-{
-	struct ifreq request = { 0 };
-
-	if (ioctl(fd, TUNGETIFF, &request) < 0)
-		return fail_errno("%s: file descriptor %d is no tap", config->device,
-				  config->fd);
-	snprintf(tap->link.name, sizeof(tap->link.name), "%s", request.ifr_name);
-	tap->flags = request.ifr_flags;
-	if (!(tap->flags & IFF_TAP) || !(tap->flags & IFF_NO_PI))
-		return fail(EINVAL, "%s: file descriptor %d (%s): open it with IFF_TAP | "
-			    "IFF_NO_PI | IFF_VNET_HDR", config->device, config->fd,
-			    tap->link.name);
-	return 0;
 }
 
 static int file_add(struct tap *tap, const struct tap_config *config, int fd)
@@ -207,6 +197,29 @@ static int file_add(struct tap *tap, const struct tap_config *config, int fd)
 	return 0;
 }
 
+/*
+ * Which interface it is, and what its frames look like. Whether the kernel puts
+ * packet information before them can't be asked: the bit of IFF_NO_PI is
+ * answered as IFF_NOFILTER.
+ */
+static int given_identify(struct tap *tap, const struct tap_config *config, int fd)
+{
+	struct ifreq request = { 0 };
+
+	if (ioctl(fd, TUNGETIFF, &request) < 0)
+		return fail_errno("%s: file descriptor %d is no tap", config->device,
+				  config->fd);
+	snprintf(tap->link.name, sizeof(tap->link.name), "%s", request.ifr_name);
+	tap->flags = request.ifr_flags;
+	if (!(tap->flags & IFF_TAP))
+		return fail(EINVAL, "%s: file descriptor %d (%s) is not a tap; open it with "
+			    "IFF_TAP | IFF_NO_PI | IFF_VNET_HDR", config->device, config->fd,
+			    tap->link.name);
+	if (fcntl(fd, F_SETFL, O_RDWR | O_NONBLOCK) < 0)
+		return fail_errno("%s: file descriptor %d", config->device, config->fd);
+	return 0;
+}
+
 static int tap_add_given(struct tap *tap, const struct tap_config *config)
 {
 	int fd = fcntl(config->fd, F_DUPFD_CLOEXEC, 0);
@@ -214,9 +227,7 @@ static int tap_add_given(struct tap *tap, const struct tap_config *config)
 
 	if (fd < 0)
 		return fail_errno("%s: file descriptor %d", config->device, config->fd);
-	error = file_identify(tap, config, fd);
-	if (!error && fcntl(fd, F_SETFL, O_RDWR | O_NONBLOCK) < 0)
-		error = fail_errno("%s: file descriptor %d", config->device, config->fd);
+	error = given_identify(tap, config, fd);
 	if (error) {
 		close(fd);
 		return error;
@@ -232,15 +243,11 @@ static int tap_add_interface(struct tap *tap, const struct tap_config *config)
 
 		if (fd < 0)
 			return fd;
-		error = tap->file_count ? interface_attach(fd, tap->link.name, tap->flags) :
+		error = tap->file_count ? interface_attach(tap, fd, tap->link.name) :
 					  first_attach(tap, config, fd);
-		if (error)
-			error = interface_refused(config, error);
-		else
-			error = file_identify(tap, config, fd);
 		if (error) {
 			close(fd);
-			return error;
+			return interface_refused(config, error);
 		}
 		error = file_add(tap, config, fd);
 		if (error)

@@ -209,6 +209,8 @@ static void net_start(struct virtqueue *queue)
 	struct net_pair *pair = pair_of(net, queue);
 	int error;
 
+	if (is_control(net, queue))
+		net_control_start(net, queue);
 	if (is_control(net, queue) || !pair)
 		return;
 	if (is_receive(queue))
@@ -227,7 +229,7 @@ static void net_kick(struct virtqueue *queue)
 	struct net_pair *pair = pair_of(net, queue);
 
 	if (is_control(net, queue) && virtio_has(&net->device, VIRTIO_NET_F_CTRL_VQ))
-		net_control_kick(net, queue);
+		net_control_kick(net);
 	else if (is_control(net, queue) || !pair)
 		return; /* a queue that the driver was not given: its buffers stay its own */
 	else if (is_receive(queue))

@@ -169,12 +169,17 @@ static bool command_run(struct net_control *control, struct chain *data)
 	return false;
 }
 
-void net_control_kick(struct net *net, struct virtqueue *queue)
+void net_control_start(struct net *net, struct virtqueue *queue)
+{
+	net->control.queue = queue;
+}
+
+void net_control_kick(struct net *net)
 {
 	struct net_control *control = &net->control;
+	struct virtqueue *queue = control->queue;
 	struct chain chain;
 
-	control->queue = queue;
 	while (!control->busy && virtqueue_pop(queue, &chain)) {
 		control->ack = chain_take_last(&chain);
 		if (!control->ack) {

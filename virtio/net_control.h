@@ -26,6 +26,7 @@ struct net_control {
 
 /* Drained; vCPU thread: brings back what create() left. */
 void net_control_reset(struct net *net);
-void net_control_kick(struct net *net, struct virtqueue *queue);
+void net_control_start(struct net *net, struct virtqueue *queue);
+void net_control_kick(struct net *net);
 
 #endif
