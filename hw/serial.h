@@ -8,8 +8,6 @@
 #ifndef HW_SERIAL_H
 #define HW_SERIAL_H
 
-#include <pthread.h>
-#include <stdbool.h>
 #include <stdint.h>
 
 #include "core/bus.h"
@@ -23,16 +21,21 @@ struct serial_config {
 	uint64_t base;             /* of 8 byte-wide registers */
 	int irq_event_fd;          /* an edge for each time the interrupt condition rises */
 	struct terminal *terminal; /* or NULL: nothing is connected */
-	struct worker *worker;
+	struct worker *worker;     /* with a thread of its own, and STREAM_SLOTS free file slots */
 };
 
 struct serial;
 
-/* 0 or a failure, logged. Control thread, before the worker runs. */
+/* 0 or a failure, logged. Control thread. Input is read as soon as the worker runs. */
 int serial_create(struct serial **serial, const struct serial_config *config);
-/* The worker has stopped. What the guest wrote is flushed as far as the host takes it. */
+
+/*
+ * vCPUs have stopped; the worker still runs (or never did). Waits up to a second
+ * for the host to take what the guest wrote last. Control thread.
+ */
 void serial_destroy(struct serial *serial);
-/* Back to power-on state; vCPUs parked. Buffered output stays. */
+
+/* Back to power-on state; vCPUs parked. Buffered output stays, and input not yet received. */
 void serial_reset(struct serial *serial);
 
 #endif

@@ -1,0 +1,225 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Who is at the other end of a stream: opens terminals, files, ptys and sockets
+ * on the control thread, and takes a socket's clients on the worker.
+ */
+#include "core/stream_peer.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <termios.h>
+#include <unistd.h>
+
+#include "base/bytes.h"
+#include "base/fd.h"
+
+#define SOCKET_PREFIX "unix:"
+#define CLIENTS_WAITING 1
+
+static int open_file(struct stream *stream, int *in_fd, int *out_fd)
+{
+	const char *name = stream->config.name, *path = stream->config.path;
+	int flags = O_WRONLY | O_CREAT | O_APPEND;
+	struct stat status;
+	bool both = false;
+
+	if (!stat(path, &status)) {
+		if (S_ISSOCK(status.st_mode))
+			return fail(EINVAL, "%s: %s is a socket; write unix:PATH to listen on one",
+				    name, path);
+		/* With both ends held, opening a FIFO waits for no reader, and none ends it. */
+		both = S_ISCHR(status.st_mode);
+		if (both || S_ISFIFO(status.st_mode))
+			flags = O_RDWR | O_NOCTTY;
+	}
+	*out_fd = open(path, flags | O_CLOEXEC, 0644);
+	if (*out_fd < 0)
+		return fail_errno("%s: open %s", name, path);
+	if (both)
+		*in_fd = *out_fd;
+	return 0;
+}
+
+static int open_pty(struct stream *stream, int *in_fd, int *out_fd)
+{
+	int master = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
+	struct termios modes;
+	char slave[64];
+
+	if (master < 0)
+		return fail_host_errno("%s: open a pty", stream->config.name);
+	if (grantpt(master) || unlockpt(master) || ptsname_r(master, slave, sizeof(slave)))
+		goto failed;
+	stream->slave_fd = open(slave, O_RDWR | O_NOCTTY | O_CLOEXEC);
+	/* Raw before anyone opens it: an echo of our output would come back as input. */
+	if (stream->slave_fd < 0 || tcgetattr(stream->slave_fd, &modes))
+		goto failed;
+	cfmakeraw(&modes);
+	if (tcsetattr(stream->slave_fd, TCSANOW, &modes))
+		goto failed;
+	log_info("%s: is on %s", stream->config.name, slave);
+	*in_fd = master;
+	*out_fd = master;
+	return 0;
+failed:
+	fail_host_errno("%s: set up a pty", stream->config.name);
+	close(master);
+	return -(EIO | FAIL_HOST);
+}
+
+/*
+ * A socket file that nobody listens on is left from a process that died. (Any
+ * other file refuses a connection just so.)
+ */
+static bool socket_is_stale(const struct sockaddr_un *address)
+{
+	struct stat status;
+	bool stale;
+	int fd;
+
+	if (lstat(address->sun_path, &status) || !S_ISSOCK(status.st_mode))
+		return false;
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	stale = fd >= 0 &&
+		connect(fd, (const struct sockaddr *)address, sizeof(*address)) < 0 &&
+		errno == ECONNREFUSED;
+	fd_close(&fd);
+	return stale;
+}
+
+static int socket_bind(int fd, const struct sockaddr_un *address)
+{
+	if (!bind(fd, (const struct sockaddr *)address, sizeof(*address)))
+		return 0;
+	if (errno != EADDRINUSE)
+		return -errno;
+	if (!socket_is_stale(address))
+		return -EADDRINUSE;
+	unlink(address->sun_path);
+	return bind(fd, (const struct sockaddr *)address, sizeof(*address)) ? -errno : 0;
+}
+
+static int open_socket(struct stream *stream, const char *path)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	int fd, error;
+
+	if (!*path || strlen(path) >= sizeof(address.sun_path))
+		return fail(EINVAL, "%s: a socket's path has 1 to %zu bytes: '%s'",
+			    stream->config.name, sizeof(address.sun_path) - 1, path);
+	strcpy(address.sun_path, path);
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return fail_host_errno("%s: socket", stream->config.name);
+	stream->listen_fd = fd;
+	/* Whoever connects is at the guest's console: the mode is set before there is a name. */
+	fchmod(fd, 0600);
+	error = socket_bind(fd, &address);
+	if (error)
+		return fail(-error, "%s: bind %s: %s", stream->config.name, path,
+			    strerror(-error));
+	stream->socket_path = path;
+	if (listen(fd, CLIENTS_WAITING) < 0)
+		return fail_errno("%s: listen on %s", stream->config.name, path);
+	return 0;
+}
+
+int stream_peer_open(struct stream *stream, int *in_fd, int *out_fd)
+{
+	const struct stream_config *config = &stream->config;
+
+	if (config->terminal) {
+		*in_fd = config->terminal->input_fd;
+		*out_fd = config->terminal->output_fd;
+		return 0;
+	}
+	if (!strcmp(config->path, "pty"))
+		return open_pty(stream, in_fd, out_fd);
+	if (!strncmp(config->path, SOCKET_PREFIX, strlen(SOCKET_PREFIX)))
+		return open_socket(stream, config->path + strlen(SOCKET_PREFIX));
+	return open_file(stream, in_fd, out_fd);
+}
+
+/* Gone although nothing was read from it or written to it since. */
+static bool has_hung_up(int fd)
+{
+	struct pollfd poll_fd = { .fd = fd, .events = POLLRDHUP };
+
+	return poll(&poll_fd, 1, 0) > 0 && poll_fd.revents;
+}
+
+void stream_peer_accept(struct stream *stream)
+{
+	int fd, error;
+
+	while (!stream->closing && !stream->leaving) {
+		if (stream->connected && has_hung_up(stream->out.fd)) {
+			stream_leave(stream); /* accepts when it is done */
+			return;
+		}
+		fd = accept4(stream->listen_fd, NULL, NULL, SOCK_CLOEXEC);
+		if (fd < 0 && (errno == EINTR || errno == ECONNABORTED))
+			continue;
+		if (fd < 0 && errno != EAGAIN)
+			log_limited(&stream->log_limit, "%s: accept: %s", stream->config.name,
+				    strerror(errno));
+		if (fd < 0)
+			return;
+		if (stream->connected) { /* one client at a time */
+			close(fd);
+			continue;
+		}
+		error = stream_attach(stream, fd, fd);
+		if (error) {
+			log_limited(&stream->log_limit, "%s: register a client: %s",
+				    stream->config.name, strerror(-error));
+			close(fd);
+		} else if (stream->config.ops->connected) {
+			stream->config.ops->connected(stream);
+		}
+	}
+}
+
+static void listen_ready(struct fd_watch *watch)
+{
+	stream_peer_accept(container_of(watch, struct stream, listen_watch));
+}
+
+int stream_peer_listen(struct stream *stream)
+{
+	int error;
+
+	stream->listen_slot = worker_add_file(stream->config.worker, stream->listen_fd);
+	if (stream->listen_slot < 0)
+		return stream->listen_slot;
+	stream->listen_watch.ready = listen_ready;
+	error = worker_watch(stream->config.worker, &stream->listen_watch, stream->listen_slot);
+	if (error)
+		worker_remove_file(stream->config.worker, stream->listen_slot);
+	return error;
+}
+
+void stream_peer_close(struct stream *stream)
+{
+	if (!stream->config.terminal) {
+		if (stream->out.fd != stream->in.fd)
+			fd_close(&stream->out.fd);
+		fd_close(&stream->in.fd);
+	}
+	stream->in.fd = -1;
+	stream->out.fd = -1;
+}
+
+void stream_peer_destroy(struct stream *stream)
+{
+	fd_close(&stream->slave_fd);
+	fd_close(&stream->listen_fd);
+	if (stream->socket_path)
+		unlink(stream->socket_path);
+}

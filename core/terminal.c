@@ -1,0 +1,234 @@
+// SPDX-License-Identifier: MIT
+/*
+ * The tty's modes and the escape key. Modes belong to the process, and signal
+ * handlers must reach them: hence the one variable of this file. Reading and
+ * writing the terminal is core/stream.c's.
+ */
+#include "core/terminal.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <sys/ioctl.h>
+#include <termios.h>
+#include <unistd.h>
+
+#include "base/bytes.h"
+#include "base/log.h"
+
+#define ESCAPE_KEY ('a' & 0x1f)
+#define QUIT_KEY 'x'
+
+/*
+ * A fault is raised again by the instruction itself once its handler returns;
+ * it keeps its cause for whoever handled it before us, such as a sanitizer.
+ */
+static const struct fatal_signal {
+	int number;
+	bool fault;
+	bool always; /* chain even to a handler that is there already */
+} fatal_signals[] = {
+	{ SIGSEGV, true, true },   { SIGBUS, true, true },    { SIGILL, true, true },
+	{ SIGFPE, true, true },    { SIGABRT, false, true },  { SIGTRAP, false, true },
+	{ SIGSYS, false, true },   { SIGHUP, false, false },  { SIGINT, false, false },
+	{ SIGQUIT, false, false }, { SIGTERM, false, false }, { SIGALRM, false, false },
+	{ SIGUSR1, false, false }, { SIGUSR2, false, false }, { SIGXCPU, false, false },
+	{ SIGXFSZ, false, false }, { SIGVTALRM, false, false }, { SIGPROF, false, false },
+};
+
+enum tty_modes { TTY_UNKNOWN, TTY_ASKING, TTY_KNOWN };
+
+static struct {
+	int fd; /* -1: no tty, or not yet */
+	bool installed;
+	_Atomic int modes; /* enum tty_modes: whether these two can be used */
+	struct termios cooked, raw; /* as found when first in the foreground, and ours */
+	struct sigaction before[ARRAY_SIZE(fatal_signals)];
+} tty = { .fd = -1 };
+
+static void tty_set(const struct termios *modes)
+{
+	int saved = errno;
+
+	/* At once: waiting for output to drain would hang on a stopped terminal. */
+	while (tcsetattr(tty.fd, TCSANOW, modes) < 0 && errno == EINTR)
+		;
+	errno = saved;
+}
+
+/*
+ * The shell, or whatever is in front of us, has modes of its own. Where the tty
+ * controls another session, or the group in front can't be named (another pid
+ * namespace), there is no job control to respect.
+ */
+static bool tty_is_ours(void)
+{
+	int saved = errno;
+	pid_t group = tcgetpgrp(tty.fd);
+
+	errno = saved;
+	return group <= 0 || group == getpgrp();
+}
+
+void terminal_restore(void)
+{
+	if (tty.modes == TTY_KNOWN && tty_is_ours())
+		tty_set(&tty.cooked);
+}
+
+/* Modes seen from the background would be the shell's line editor's. */
+static void tty_learn_modes(void)
+{
+	int expected = TTY_UNKNOWN;
+
+	if (!atomic_compare_exchange_strong(&tty.modes, &expected, TTY_ASKING))
+		return;
+	if (tcgetattr(tty.fd, &tty.cooked) < 0) {
+		tty.modes = TTY_UNKNOWN;
+		return;
+	}
+	tty.raw = tty.cooked;
+	cfmakeraw(&tty.raw);
+	tty.raw.c_cc[VMIN] = 1;
+	tty.raw.c_cc[VTIME] = 0;
+	tty.modes = TTY_KNOWN;
+}
+
+static bool tty_reclaim(void)
+{
+	if (tty.fd < 0)
+		return true;
+	if (!tty_is_ours())
+		return false;
+	tty_learn_modes();
+	if (tty.modes == TTY_KNOWN)
+		tty_set(&tty.raw);
+	return true;
+}
+
+bool terminal_reclaim(const struct terminal *terminal)
+{
+	return !terminal->escapes || tty_reclaim();
+}
+
+static void die_restored(int number, siginfo_t *info, void *context)
+{
+	size_t i = 0;
+
+	(void)context;
+	while (fatal_signals[i].number != number)
+		i++;
+	terminal_restore();
+	sigaction(number, &tty.before[i], NULL);
+	if (!fatal_signals[i].fault || info->si_code <= 0) /* sent by somebody */
+		raise(number);
+}
+
+static void stop_restored(int number)
+{
+	(void)number;
+	terminal_restore();
+	raise(SIGSTOP);
+}
+
+static void continue_raw(int number)
+{
+	(void)number;
+	tty_reclaim();
+}
+
+static bool is_default(int number)
+{
+	struct sigaction action;
+
+	return !sigaction(number, NULL, &action) && !(action.sa_flags & SA_SIGINFO) &&
+	       action.sa_handler == SIG_DFL;
+}
+
+static void handlers_install(void)
+{
+	struct sigaction fatal = { .sa_sigaction = die_restored,
+				   .sa_flags = SA_SIGINFO | SA_ONSTACK };
+	struct sigaction stop = { .sa_handler = stop_restored, .sa_flags = SA_RESTART };
+	struct sigaction resume = { .sa_handler = continue_raw, .sa_flags = SA_RESTART };
+	struct sigaction ignore = { .sa_handler = SIG_IGN };
+
+	for (size_t i = 0; i < ARRAY_SIZE(fatal_signals); i++)
+		if (fatal_signals[i].always || is_default(fatal_signals[i].number))
+			sigaction(fatal_signals[i].number, &fatal, &tty.before[i]);
+	sigaction(SIGTSTP, &stop, NULL);
+	sigaction(SIGCONT, &resume, NULL);
+	/* Without these a read or a change of modes from the background stops us. */
+	sigaction(SIGTTIN, &ignore, NULL);
+	sigaction(SIGTTOU, &ignore, NULL);
+}
+
+int terminal_set_raw(struct terminal *terminal)
+{
+	if (!terminal->escapes)
+		return 0;
+	tty.fd = terminal->input_fd;
+	if (!tty.installed) {
+		if (atexit(terminal_restore))
+			return fail_host(ENOMEM, "terminal: out of memory");
+		handlers_install();
+		tty.installed = true;
+	}
+	if (tty_reclaim() && tty.modes != TTY_KNOWN)
+		return fail_host_errno("terminal: read its modes");
+	return 0;
+}
+
+static int open_or_none(int fd)
+{
+	return fcntl(fd, F_GETFD) < 0 ? -1 : fd;
+}
+
+void terminal_init(struct terminal *terminal, struct request_line *requests)
+{
+	*terminal = (struct terminal){
+		.input_fd = open_or_none(STDIN_FILENO),
+		.output_fd = open_or_none(STDOUT_FILENO),
+		.escapes = isatty(STDIN_FILENO),
+		.requests = requests,
+	};
+}
+
+size_t terminal_filter(struct terminal *terminal, char *bytes, size_t length)
+{
+	size_t kept = 0;
+
+	if (!terminal->escapes)
+		return length;
+	for (size_t i = 0; i < length; i++) {
+		bool escaped = terminal->escape_pending;
+
+		terminal->escape_pending = !escaped && bytes[i] == ESCAPE_KEY;
+		if (terminal->escape_pending)
+			continue;
+		if (escaped && bytes[i] == QUIT_KEY)
+			request_raise(terminal->requests, REQUEST_QUIT);
+		else
+			bytes[kept++] = bytes[i];
+	}
+	return kept;
+}
+
+void terminal_window_changed(struct terminal *terminal)
+{
+	if (terminal->resized)
+		terminal->resized(terminal, terminal->resized_argument);
+}
+
+bool terminal_size(const struct terminal *terminal, uint16_t *columns, uint16_t *rows)
+{
+	struct winsize size;
+
+	if (terminal->output_fd < 0 || ioctl(terminal->output_fd, TIOCGWINSZ, &size) < 0)
+		return false;
+	*columns = size.ws_col;
+	*rows = size.ws_row;
+	return size.ws_col && size.ws_row;
+}
