@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <semaphore.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -346,6 +347,46 @@ static void reset_waits_for_what_is_in_flight(void **state)
 	probe_release(driver, 0);
 	driver_begin(driver);
 	expect_service(driver, 0);
+}
+
+static sem_t gate;
+
+static void wait_at_the_gate(struct worker_task *task)
+{
+	(void)task;
+	while (sem_wait(&gate) < 0)
+		;
+}
+
+static struct probe *gated;
+
+static void push_one(struct worker_task *task)
+{
+	(void)task;
+	virtqueue_push(&gated->queues[0], gated->states[0].held[--gated->states[0].held_count].head,
+		       8);
+}
+
+/* Pushed, but not yet published when the reset comes in: the guest does not see it. */
+static void reset_overtakes_a_publish(void **state)
+{
+	struct worker_task wait = { .run = wait_at_the_gate }, push = { .run = push_one };
+	struct driver *driver = *state;
+	uint16_t *used_idx;
+
+	driver_begin(driver);
+	hold(driver, 0, 1, false);
+	used_idx = &driver->queues[0].used->idx;
+	gated = probe_of(driver);
+	sem_init(&gate, 0, 0);
+	/* The worker takes in what comes while it waits in one go. */
+	worker_post(driver->worker_list[0], &wait);
+	worker_post(driver->worker_list[0], &push);
+	virtio_set_status(driver->device, 0);
+	sem_post(&gate);
+	assert_int_equal(virtio_device_quiesce(driver->device, DRIVER_TIMEOUT_MS), 0);
+	assert_int_equal(__atomic_load_n(used_idx, __ATOMIC_ACQUIRE), 0);
+	sem_destroy(&gate);
 }
 
 /* C30, H38: whatever the worker was at when the next write came. */
@@ -796,6 +837,7 @@ int main(void)
 		TEST(reset_forgets_everything),
 		TEST(reset_works_in_every_state),
 		TEST(reset_waits_for_what_is_in_flight),
+		TEST(reset_overtakes_a_publish),
 		TEST(reset_races),
 		TEST(failure_races_with_the_driver),
 		TEST(sizes_are_powers_of_two_within_bounds),

@@ -353,6 +353,46 @@ static void idle_queue_asks_for_a_kick(void **state)
 	driver_destroy(driver);
 }
 
+static void spin(unsigned turns)
+{
+	for (volatile unsigned i = 0; i < turns; i++)
+		;
+}
+
+/*
+ * Single publishes at all distances from the device's look at an empty ring. A
+ * kick that is wrongly left out, by either side, shows as a wait without end.
+ */
+static void no_wake_up_is_lost(void **state)
+{
+	static const uint64_t refused[] = { 0, NO_EVENT_IDX };
+	unsigned seed = 1;
+
+	(void)state;
+	for (unsigned i = 0; i < ARRAY_SIZE(refused); i++) {
+		struct driver *driver = begin(refused[i], 8);
+		struct driver_queue *queue = &driver->queues[0];
+		struct driver_part part = driver_in(driver, 8);
+		uint32_t bytes;
+		uint16_t head;
+
+		for (unsigned round = 0; round < 20000; round++) {
+			unsigned count = 1 + round % 4;
+
+			for (unsigned j = 0; j < count; j++) {
+				seed = seed * 1103515245u + 12345;
+				assert_true(driver_add(queue, &part, 1) >= 0);
+				driver_publish(queue);
+				driver_kick(queue);
+				spin((seed >> 8) % 4096);
+			}
+			for (unsigned j = 0; j < count; j++)
+				assert_true(driver_wait(queue, &head, &bytes, DRIVER_TIMEOUT_MS));
+		}
+		driver_destroy(driver);
+	}
+}
+
 /* ---- Fairness ---- */
 
 static void no_queue_starves_another(void **state)
@@ -626,6 +666,7 @@ int main(void)
 		cmocka_unit_test(one_batch_makes_one_interrupt),
 		cmocka_unit_test(spurious_kicks_are_harmless),
 		cmocka_unit_test(idle_queue_asks_for_a_kick),
+		cmocka_unit_test(no_wake_up_is_lost),
 		cmocka_unit_test(no_queue_starves_another),
 		cmocka_unit_test(what_is_given_back_is_popped_again),
 		cmocka_unit_test(giving_back_across_a_malformed_chain_ends_it),
