@@ -423,9 +423,11 @@ static void blk_fill_config(struct blk *blk, unsigned queue_count)
 {
 	const struct image *image = &blk->image;
 	const uint32_t block = image->logical_block;
-	const uint32_t physical = image->physical_block / block;
 	const uint32_t align = (uint32_t)max_u64(BLK_DISCARD_ALIGN, image->physical_block);
+	uint32_t physical;
 
+	assert(block >= IMAGE_SECTOR_BYTES && image->physical_block >= block);
+	physical = image->physical_block / block;
 	blk->starts_writeback = image->config.cache != IMAGE_CACHE_WRITETHROUGH;
 	blk->config = (struct virtio_blk_config){
 		.capacity = htole64(image->capacity_bytes / IMAGE_SECTOR_BYTES),
