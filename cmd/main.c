@@ -1,16 +1,82 @@
 // SPDX-License-Identifier: MIT
-/* The words after "ringvm": one table of commands. Control thread. */
+/*
+ * The words after "ringvm": a table of commands. Each command is one file, gets
+ * its own argc and argv, and returns the exit status.
+ */
 #include <stdio.h>
 #include <string.h>
 
+#include "base/bytes.h"
+#include "base/log.h"
+#include "cmd/cmd.h"
 #include "config.h"
+
+static int cmd_help(int argc, char **argv);
+
+static int cmd_version(int argc, char **argv)
+{
+	(void)argc;
+	(void)argv;
+	puts(PACKAGE_STRING);
+	return 0;
+}
+
+static const struct {
+	const char *name;
+	int (*function)(int argc, char **argv);
+	const char *help;
+} commands[] = {
+	{ "run", cmd_run, "start a guest" },
+	{ "stop", cmd_stop, "press a guest's power button, or cut its power" },
+	{ "list", cmd_list, "show the guests that are running" },
+	{ "version", cmd_version, "show the version" },
+	{ "help", cmd_help, "show this, or more on a command: ringvm help run [TOPIC]" },
+};
+
+static void usage(FILE *out)
+{
+	fprintf(out, "usage: ringvm COMMAND [options]\n\n");
+	for (size_t i = 0; i < ARRAY_SIZE(commands); i++)
+		fprintf(out, "  %-9s%s\n", commands[i].name, commands[i].help);
+	fprintf(out, "\nTry: ringvm run -k bzImage -d disk.img -n tap\n");
+}
+
+static int command_run(const char *name, int argc, char **argv)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(commands); i++)
+		if (!strcmp(commands[i].name, name))
+			return commands[i].function(argc, argv);
+	fail(0, "'%s' is no command; see 'ringvm help'", name);
+	return 1;
+}
+
+/* "help run disk" is "run --help=disk". */
+static int cmd_help(int argc, char **argv)
+{
+	char topic[64] = "--help";
+	char *words[] = { NULL, topic, NULL };
+
+	if (argc < 2 || !strcmp(argv[1], "help") || !strcmp(argv[1], "version")) {
+		usage(stdout);
+		return 0;
+	}
+	if (argc > 2)
+		snprintf(topic, sizeof(topic), "--help=%s", argv[2]);
+	words[0] = argv[1];
+	return command_run(argv[1], 2, words);
+}
 
 int main(int argc, char **argv)
 {
-	if (argc == 2 && (!strcmp(argv[1], "version") || !strcmp(argv[1], "--version"))) {
-		puts(PACKAGE_STRING);
-		return 0;
+	const char *name = argc > 1 ? argv[1] : NULL;
+
+	if (!name) {
+		usage(stderr);
+		return 1;
 	}
-	fprintf(stderr, "usage: ringvm version\n");
-	return 1;
+	if (!strcmp(name, "--help") || !strcmp(name, "-h"))
+		name = "help";
+	else if (!strcmp(name, "--version"))
+		name = "version";
+	return command_run(name, argc - 1, argv + 1);
 }

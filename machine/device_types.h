@@ -8,4 +8,7 @@
 /* In the order in which help shows them; ends with NULL. */
 extern const struct virtio_type *const device_types[];
 
+/* The type that `ringvm run --<option>` makes, or NULL. */
+const struct virtio_type *device_type_of_option(const char *option);
+
 #endif

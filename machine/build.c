@@ -1,0 +1,230 @@
+// SPDX-License-Identifier: MIT
+/*
+ * The one place where a machine is put together, in order and by plain calls,
+ * and taken apart in reverse. Control thread, nothing running yet or any more.
+ */
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/signalfd.h>
+
+#include "base/fd.h"
+#include "base/log.h"
+#include "machine/machine.h"
+
+#define CONTROL_RING_ENTRIES 64
+#define CONTROL_FILES 32
+#define IO_RING_ENTRIES 256
+#define IO_FILES 256
+
+/* The signals that the control thread reads; blocked everywhere else. */
+static int signals_open(struct machine *machine)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGHUP);
+	sigaddset(&set, SIGWINCH);
+	/* A write that finds no reader or no room must be an error, not our end. */
+	signal(SIGPIPE, SIG_IGN);
+	signal(SIGXFSZ, SIG_IGN);
+	pthread_sigmask(SIG_BLOCK, &set, &machine->old_signals);
+	machine->signal_fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
+	if (machine->signal_fd < 0)
+		return fail_host_errno("machine: signalfd");
+	return 0;
+}
+
+static int control_worker_create(struct machine *machine)
+{
+	const struct worker_config config = { "control", CONTROL_RING_ENTRIES, CONTROL_FILES };
+	int error = worker_create(&machine->control, &config);
+
+	machine->control_created = !error;
+	return error;
+}
+
+static int vm_build(struct machine *machine)
+{
+	const struct machine_config *config = machine->config;
+	const struct vm_config vm_config = {
+		.dev_path = config->dev_path,
+		.memory_bytes = config->memory_bytes,
+		.vcpu_count = config->vcpu_count,
+	};
+
+	return vm_create(&machine->vm, &vm_config, &machine->requests);
+}
+
+static int board_build(struct machine *machine)
+{
+	const struct machine_config *config = machine->config;
+	machine->board_config = (struct board_config){
+		.kernel_path = config->kernel_path,
+		.initrd_path = config->initrd_path,
+		.command_line = config->command_line,
+		.serial_terminal = &machine->terminal,
+		.worker = &machine->control,
+	};
+
+	return board_create(&machine->board, &machine->board_config, &machine->vm);
+}
+
+/* How many workers of its own a device has; 0: it shares one. */
+static unsigned own_workers(const struct machine_config *config, unsigned device)
+{
+	const struct device_config *entry = &config->devices[device];
+
+	return entry->type->worker_count ?
+		       entry->type->worker_count(entry->options, config->vcpu_count) : 0;
+}
+
+/* "io0-blk0": the worker's number, and whom it serves. */
+static int io_worker_create(struct machine *machine, const struct device_config *device)
+{
+	struct worker_config config = { NULL, IO_RING_ENTRIES, IO_FILES };
+	char name[64];
+	int error;
+
+	snprintf(name, sizeof(name), "io%u-%s%s", machine->io_worker_count,
+		 device ? device->type->name : "shared",
+		 device ? device->name + strcspn(device->name, "0123456789") : "");
+	config.name = name;
+	error = worker_create(&machine->io_workers[machine->io_worker_count], &config);
+	if (!error)
+		machine->io_worker_count++;
+	return error;
+}
+
+/*
+ * device_workers lists, device after device, the workers that serve it. The
+ * shared worker is made when the first device wants it.
+ */
+static int io_workers_create(struct machine *machine)
+{
+	const struct machine_config *config = machine->config;
+	struct worker *shared = NULL;
+	unsigned total = 0, next = 0;
+	int error = 0;
+
+	for (unsigned i = 0; i < config->device_count; i++)
+		total += own_workers(config, i) + 1;
+	machine->io_workers = calloc(total + 1, sizeof(*machine->io_workers));
+	machine->device_workers = calloc(total + 1, sizeof(*machine->device_workers));
+	if (!machine->io_workers || !machine->device_workers)
+		return fail_host(ENOMEM, "machine: out of memory");
+	for (unsigned i = 0; !error && i < config->device_count; i++) {
+		unsigned own = own_workers(config, i);
+
+		for (unsigned j = 0; !error && j < own; j++) {
+			machine->device_workers[next++] =
+				&machine->io_workers[machine->io_worker_count];
+			error = io_worker_create(machine, &config->devices[i]);
+		}
+		if (!own && !shared) {
+			shared = &machine->io_workers[machine->io_worker_count];
+			error = io_worker_create(machine, NULL);
+		}
+		if (!own)
+			machine->device_workers[next++] = shared;
+	}
+	return error;
+}
+
+static int device_build(struct machine *machine, unsigned index, unsigned first_worker)
+{
+	const struct device_config *entry = &machine->config->devices[index];
+	unsigned own = own_workers(machine->config, index);
+	const struct virtio_deps deps = {
+		.name = entry->name,
+		.memory = &machine->vm.memory,
+		.workers = (struct worker *const *)&machine->device_workers[first_worker],
+		.worker_count = own ? own : 1,
+		.terminal = entry->terminal ? &machine->terminal : NULL,
+	};
+	struct virtio_device *device;
+	int error = entry->type->create(entry->options, &deps, &device);
+
+	if (error)
+		return error;
+	error = virtio_pci_create(&machine->devices[index], device,
+				  board_pci_host(machine->board));
+	if (error)
+		entry->type->destroy(device);
+	else
+		machine->device_count++;
+	return error;
+}
+
+static int devices_build(struct machine *machine)
+{
+	const struct machine_config *config = machine->config;
+	unsigned first_worker = 0;
+
+	machine->devices = calloc(config->device_count + 1, sizeof(*machine->devices));
+	if (!machine->devices)
+		return fail_host(ENOMEM, "machine: out of memory");
+	for (unsigned i = 0; i < config->device_count; i++) {
+		unsigned own = own_workers(config, i);
+		int error = device_build(machine, i, first_worker);
+
+		if (error)
+			return error;
+		first_worker += own ? own : 1;
+	}
+	return 0;
+}
+
+int machine_build(struct machine *machine, const struct machine_config *config)
+{
+	int error;
+
+	*machine = (struct machine){
+		.config = config, .signal_fd = -1, .requests.event_fd = -1, .vm.kvm_fd = -1
+	};
+	error = signals_open(machine);
+	if (!error)
+		error = request_line_init(&machine->requests);
+	if (!error) {
+		terminal_init(&machine->terminal, &machine->requests);
+		error = control_worker_create(machine);
+	}
+	if (!error)
+		error = vm_build(machine);
+	if (!error)
+		error = board_build(machine);
+	if (!error)
+		error = io_workers_create(machine);
+	if (!error)
+		error = devices_build(machine);
+	if (!error)
+		error = board_boot(machine->board);
+	if (error)
+		machine_destroy(machine);
+	return error;
+}
+
+void machine_destroy(struct machine *machine)
+{
+	control_destroy(machine->socket);
+	while (machine->device_count)
+		virtio_pci_destroy(machine->devices[--machine->device_count]);
+	free(machine->devices);
+	while (machine->io_worker_count)
+		worker_destroy(&machine->io_workers[--machine->io_worker_count]);
+	free(machine->io_workers);
+	free(machine->device_workers);
+	if (machine->board)
+		board_destroy(machine->board);
+	if (machine->vm.kvm_fd >= 0)
+		vm_destroy(&machine->vm);
+	if (machine->control_created)
+		worker_destroy(&machine->control);
+	request_line_destroy(&machine->requests);
+	fd_close(&machine->signal_fd);
+	pthread_sigmask(SIG_SETMASK, &machine->old_signals, NULL);
+}

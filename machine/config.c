@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Defaults, checks of the whole, and the kernel command line. It opens nothing:
+ * what is wrong with a file is found by whoever opens it.
+ */
+#include "machine/config.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/bytes.h"
+#include "base/log.h"
+#include "hw/board.h"
+#include "virtio/blk.h"
+#include "virtio/rng.h"
+
+#define DEFAULT_MEMORY_BYTES (512 * MIB)
+#define MINIMUM_MEMORY_BYTES (2 * MIB)
+#define DEFAULT_STOP_TIMEOUT_S 10
+
+int machine_config_init(struct machine_config *config)
+{
+	char name[MACHINE_NAME_MAX + 1];
+
+	snprintf(name, sizeof(name), "guest-%d", getpid());
+	*config = (struct machine_config){
+		.name = strdup(name),
+		.dev_path = strdup("/dev/kvm"),
+		.memory_bytes = DEFAULT_MEMORY_BYTES,
+		.vcpu_count = 1,
+		.stop_timeout_s = DEFAULT_STOP_TIMEOUT_S,
+	};
+	if (config->name && config->dev_path)
+		return 0;
+	machine_config_destroy(config);
+	return fail_host(ENOMEM, "run: out of memory");
+}
+
+void machine_config_destroy(struct machine_config *config)
+{
+	while (config->device_count) {
+		struct device_config *device = &config->devices[--config->device_count];
+
+		if (device->type->keys)
+			options_free(device->type->keys, device->options);
+		free(device->options);
+	}
+	free(config->name);
+	free(config->dev_path);
+	free(config->kernel_path);
+	free(config->initrd_path);
+	free(config->parameters);
+	free(config->command_line);
+}
+
+/* "disk0": the type's label and the device's place among its kind. */
+static void device_name(struct machine_config *config, struct device_config *device)
+{
+	const char *label = device->type->label ? device->type->label : device->type->name;
+	unsigned index = 0;
+
+	for (unsigned i = 0; i < config->device_count; i++)
+		index += config->devices[i].type == device->type;
+	snprintf(device->name, sizeof(device->name), "%s%u", label, index);
+}
+
+static struct device_config *device_add(struct machine_config *config,
+					const struct virtio_type *type)
+{
+	struct device_config *device = &config->devices[config->device_count];
+
+	if (config->device_count == MACHINE_DEVICES_MAX) {
+		fail(ENOSPC, "--%s: %u devices are the most that fit on the PCI bus",
+		     type->option ? type->option : type->name, MACHINE_DEVICES_MAX);
+		return NULL;
+	}
+	*device = (struct device_config){ .type = type };
+	device->options = calloc(1, type->options_size ? type->options_size : 1);
+	if (!device->options) {
+		fail(ENOMEM, "--%s: out of memory", type->option ? type->option : type->name);
+		return NULL;
+	}
+	device_name(config, device);
+	config->device_count++;
+	return device;
+}
+
+int machine_config_add_device(struct machine_config *config, const struct virtio_type *type,
+			      const char *text)
+{
+	struct device_config *device = device_add(config, type);
+	char what[32];
+
+	if (!device)
+		return -EINVAL;
+	snprintf(what, sizeof(what), "--%s", type->option);
+	return type->keys && text ? options_parse(what, text, type->keys, device->options) : 0;
+}
+
+static int name_check(const char *name)
+{
+	size_t length = strlen(name);
+
+	if (!length || length > MACHINE_NAME_MAX || name[0] == '.')
+		return fail(EINVAL, "--name: '%s': expected 1 to %d characters, the first no dot",
+			    name, MACHINE_NAME_MAX);
+	for (size_t i = 0; i < length; i++)
+		if (!isalnum((unsigned char)name[i]) && !strchr("._-+", name[i]))
+			return fail(EINVAL, "--name: '%s': expected letters, digits, '.', '_', "
+				    "'-' and '+' only", name);
+	return 0;
+}
+
+static bool has_device(const struct machine_config *config, const struct virtio_type *type)
+{
+	for (unsigned i = 0; i < config->device_count; i++)
+		if (config->devices[i].type == type)
+			return true;
+	return false;
+}
+
+/* Whether the user's parameters set `key` ("root="), at the start of a word. */
+static bool parameters_have(const struct machine_config *config, const char *key)
+{
+	const char *at = config->parameters;
+
+	while (at && (at = strstr(at, key))) {
+		if (at == config->parameters || at[-1] == ' ')
+			return true;
+		at++;
+	}
+	return false;
+}
+
+/*
+ * The defaults stand first, so that what the user says after them wins. A guest
+ * that panics must not sit there for ever: panic=-1 resets it, unless its
+ * pvpanic driver has already told us.
+ */
+static int command_line_build(struct machine_config *config)
+{
+	const char *root = "";
+	const char *parameters = config->parameters ? config->parameters : "";
+	int length;
+
+	if (has_device(config, &virtio_blk) && !config->initrd_path &&
+	    !parameters_have(config, "root="))
+		root = " root=/dev/vda rw";
+	if (config->no_defaults)
+		length = asprintf(&config->command_line, "%s", parameters);
+	else
+		length = asprintf(&config->command_line, "%s panic=-1%s%s%s",
+				  board_serial_console(), root,
+				  *parameters ? " " : "", parameters);
+	if (length >= 0)
+		return 0;
+	config->command_line = NULL;
+	return fail_host(ENOMEM, "run: out of memory");
+}
+
+int machine_config_complete(struct machine_config *config)
+{
+	int error = name_check(config->name);
+
+	if (error)
+		return error;
+	if (!config->kernel_path)
+		return fail(EINVAL, "run: no kernel given; name one with --kernel FILE");
+	if (config->memory_bytes < MINIMUM_MEMORY_BYTES)
+		return fail(EINVAL, "--mem: %" PRIu64 " bytes is too little; give at least %" PRIu64
+			    "M", config->memory_bytes, MINIMUM_MEMORY_BYTES / MIB);
+	config->memory_bytes = align_down(config->memory_bytes, 4096);
+	if (!config->no_defaults && !has_device(config, &virtio_rng)) {
+		error = machine_config_add_device(config, &virtio_rng, NULL);
+		if (error)
+			return error;
+	}
+	return command_line_build(config);
+}

@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What a machine is made of, as the user asked for it. Filled by
+ * machine/options.c, completed by machine_config_complete(), constant from then
+ * on. Control thread.
+ */
+#ifndef MACHINE_CONFIG_H
+#define MACHINE_CONFIG_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "virtio/virtio.h"
+
+#define MACHINE_DEVICES_MAX 31 /* slots of PCI bus 0 beside the host bridge */
+#define MACHINE_NAME_MAX 63
+
+enum machine_reboot { MACHINE_REBOOT_EXIT, MACHINE_REBOOT_RESTART };
+
+struct device_config {
+	const struct virtio_type *type;
+	void *options;  /* type->options_size bytes, read by type->keys */
+	char name[16];  /* "disk0" */
+	bool terminal;  /* gets the user's terminal */
+};
+
+struct machine_config {
+	char *name;
+	char *dev_path;
+	char *kernel_path;
+	char *initrd_path;
+	char *parameters;   /* as given, to be appended */
+	char *command_line; /* whole, once complete */
+	uint64_t memory_bytes;
+	unsigned vcpu_count;
+	enum machine_reboot reboot;
+	unsigned stop_timeout_s; /* between the power button and cutting the power */
+	bool no_defaults;
+	struct device_config devices[MACHINE_DEVICES_MAX];
+	unsigned device_count;
+};
+
+/* 0 or a failure, logged. */
+int machine_config_init(struct machine_config *config);
+void machine_config_destroy(struct machine_config *config);
+
+/*
+ * Adds a device; `text` is what stood behind its option, NULL for none. The
+ * device's place among its kind gives its name. 0 or a failure, logged.
+ */
+int machine_config_add_device(struct machine_config *config, const struct virtio_type *type,
+			      const char *text);
+
+/* Checks the whole, fills in defaults, and puts the command line together. */
+int machine_config_complete(struct machine_config *config);
+
+#endif

@@ -1,0 +1,220 @@
+// SPDX-License-Identifier: MIT
+/*
+ * The server and the client of the control socket. The server never waits for a
+ * client: connections are non-blocking and few, the oldest makes room.
+ */
+#include "machine/control.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <unistd.h>
+
+#include "base/bytes.h"
+#include "base/fd.h"
+#include "base/log.h"
+#include "machine/instance.h"
+
+#define CLIENTS 4
+#define CALL_TIMEOUT_S 5
+
+struct client {
+	struct control *control;
+	int fd, slot;
+	struct fd_watch watch;
+	char line[CONTROL_LINE_BYTES];
+	size_t length;
+};
+
+struct control {
+	char *name;
+	struct worker *worker;
+	struct control_handler *handler;
+	int lock_fd, listen_fd;
+	struct fd_watch watch;
+	struct client clients[CLIENTS];
+	unsigned next_client;
+};
+
+static void client_close(struct client *client)
+{
+	struct worker *worker = client->control->worker;
+
+	if (client->fd < 0)
+		return;
+	worker_unwatch(worker, &client->watch);
+	worker_remove_file(worker, client->slot);
+	fd_close(&client->fd);
+}
+
+static void client_answer(struct client *client)
+{
+	char reply[CONTROL_LINE_BYTES] = "";
+	struct control_handler *handler = client->control->handler;
+
+	handler->handle(handler, client->line, reply, sizeof(reply) - 1);
+	strcat(reply, "\n");
+	/* A new connection's buffer takes a line; a client that has left does not matter. */
+	if (send(client->fd, reply, strlen(reply), MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
+		log_debug("control socket: reply: %s", strerror(errno));
+	client_close(client);
+}
+
+static void client_ready(struct fd_watch *watch)
+{
+	struct client *client = container_of(watch, struct client, watch);
+	ssize_t n = recv(client->fd, client->line + client->length,
+			 sizeof(client->line) - 1 - client->length, MSG_DONTWAIT);
+	char *end;
+
+	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		return;
+	if (n <= 0) {
+		client_close(client);
+		return;
+	}
+	client->length += (size_t)n;
+	client->line[client->length] = '\0';
+	end = strchr(client->line, '\n');
+	if (end) {
+		*end = '\0';
+		client_answer(client);
+	} else if (client->length == sizeof(client->line) - 1) {
+		client_close(client);
+	}
+}
+
+static void client_accept(struct control *control, int fd)
+{
+	struct client *client = &control->clients[control->next_client++ % CLIENTS];
+
+	client_close(client);
+	*client = (struct client){ .control = control, .fd = fd, .watch.ready = client_ready };
+	client->slot = worker_add_file(control->worker, fd);
+	if (client->slot >= 0 && !worker_watch(control->worker, &client->watch, client->slot))
+		return;
+	if (client->slot >= 0)
+		worker_remove_file(control->worker, client->slot);
+	fd_close(&client->fd);
+}
+
+static void listen_ready(struct fd_watch *watch)
+{
+	struct control *control = container_of(watch, struct control, watch);
+	int fd;
+
+	while ((fd = accept4(control->listen_fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC)) >= 0)
+		client_accept(control, fd);
+}
+
+static int control_listen(struct control *control)
+{
+	struct sockaddr_un address;
+	int slot, error = instance_socket(control->name, &address);
+
+	if (error)
+		return error;
+	control->listen_fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (control->listen_fd < 0)
+		return -errno;
+	unlink(address.sun_path); /* a dead machine's: we hold its name */
+	if (bind(control->listen_fd, (struct sockaddr *)&address, sizeof(address)) ||
+	    listen(control->listen_fd, CLIENTS))
+		return -errno;
+	slot = worker_add_file(control->worker, control->listen_fd);
+	return slot < 0 ? slot : worker_watch(control->worker, &control->watch, slot);
+}
+
+int control_create(struct control **result, const char *name, struct worker *worker,
+		   struct control_handler *handler)
+{
+	struct control *control = calloc(1, sizeof(*control));
+	int error;
+
+	*result = NULL;
+	if (!control)
+		return fail_host(ENOMEM, "control socket: out of memory");
+	control->name = strdup(name);
+	control->worker = worker;
+	control->handler = handler;
+	control->listen_fd = -1;
+	control->watch.ready = listen_ready;
+	for (unsigned i = 0; i < CLIENTS; i++)
+		control->clients[i].fd = -1;
+	control->lock_fd = instance_acquire(name);
+	if (control->lock_fd < 0 || !control->name) {
+		error = control->lock_fd == -EBUSY ? -EBUSY : 0;
+		free(control->name);
+		free(control);
+		return error;
+	}
+	error = control_listen(control);
+	if (error)
+		log_warning("control socket of '%s': %s; 'ringvm stop' will not reach this machine",
+			    name, strerror(-error));
+	*result = control;
+	return 0;
+}
+
+void control_destroy(struct control *control)
+{
+	struct sockaddr_un address;
+
+	if (!control)
+		return;
+	for (unsigned i = 0; i < CLIENTS; i++)
+		fd_close(&control->clients[i].fd);
+	if (control->listen_fd >= 0 && !instance_socket(control->name, &address))
+		unlink(address.sun_path);
+	fd_close(&control->listen_fd);
+	instance_release(control->name, control->lock_fd);
+	free(control->name);
+	free(control);
+}
+
+static int call_connect(const char *name)
+{
+	struct timeval timeout = { .tv_sec = CALL_TIMEOUT_S };
+	struct sockaddr_un address;
+	int fd;
+
+	if (!instance_pid(name))
+		return fail(ENOENT, "name '%s': no such machine is running; see 'ringvm list'",
+			    name);
+	if (instance_socket(name, &address))
+		return fail(ENAMETOOLONG, "name '%s': the path of its socket is too long", name);
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return fail_host_errno("name '%s': socket", name);
+	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof(timeout));
+	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof(timeout));
+	if (!connect(fd, (struct sockaddr *)&address, sizeof(address)))
+		return fd;
+	fd_close(&fd);
+	return fail_host_errno("name '%s': connect to %s", name, address.sun_path);
+}
+
+int control_call(const char *name, const char *request, char *reply, size_t size)
+{
+	ssize_t length = -EIO;
+	char *end;
+	int fd = call_connect(name);
+
+	if (fd < 0)
+		return fd;
+	if (dprintf(fd, "%s\n", request) > 0)
+		length = fd_read_full(fd, reply, size - 1);
+	fd_close(&fd);
+	if (length <= 0)
+		return fail_host(length < 0 ? (int)-length : EIO,
+				 "name '%s': it does not answer; its process may hang (pid %d)",
+				 name, (int)instance_pid(name));
+	reply[length] = '\0';
+	end = strchr(reply, '\n');
+	if (end)
+		*end = '\0';
+	return 0;
+}

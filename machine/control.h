@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A running machine's control socket: one request line in, one reply line out,
+ * then the connection ends. It holds the machine's name for as long as it
+ * lives. Server side on the control thread.
+ */
+#ifndef MACHINE_CONTROL_H
+#define MACHINE_CONTROL_H
+
+#include <stddef.h>
+
+#include "core/worker.h"
+
+#define CONTROL_LINE_BYTES 256
+
+struct control;
+
+/* Answers one request line (without its newline) in `reply`. Control thread. */
+struct control_handler {
+	void (*handle)(struct control_handler *handler, const char *request, char *reply,
+		       size_t size);
+};
+
+/*
+ * Takes the name and listens. Fails, logged, when the name is in use; where the
+ * runtime directory can't be had, warns and sets *control to NULL: the machine
+ * runs without. The worker does not run yet.
+ */
+int control_create(struct control **control, const char *name, struct worker *worker,
+		   struct control_handler *handler);
+/* The worker runs no more. NULL is fine. */
+void control_destroy(struct control *control);
+
+/* For client commands: sends one line, reads one. 0 or a failure, logged. */
+int control_call(const char *name, const char *request, char *reply, size_t size);
+
+#endif

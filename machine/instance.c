@@ -1,0 +1,167 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Names as flock()ed files. A file left behind by a killed process is simply
+ * locked again by the next; one that is being removed is told by its link count.
+ */
+#include "machine/instance.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+#include "base/log.h"
+
+#define LOCK_SUFFIX ".lock"
+
+static void directory_path(char *path, size_t size)
+{
+	const char *runtime = getenv("XDG_RUNTIME_DIR");
+
+	if (runtime && runtime[0] == '/')
+		snprintf(path, size, "%s/ringvm", runtime);
+	else if (geteuid() == 0)
+		snprintf(path, size, "/run/ringvm");
+	else
+		snprintf(path, size, "/tmp/ringvm-%u", (unsigned)geteuid());
+}
+
+/* Makes the directory; refuses one in which another user could lay traps. */
+static int directory_create(char *path, size_t size)
+{
+	struct stat status;
+
+	directory_path(path, size);
+	if (mkdir(path, 0700) && errno != EEXIST)
+		return -errno;
+	if (lstat(path, &status))
+		return -errno;
+	if (!S_ISDIR(status.st_mode) || status.st_uid != geteuid() || (status.st_mode & 022))
+		return -EPERM;
+	return 0;
+}
+
+static int file_path(const char *name, const char *suffix, char *path, size_t size)
+{
+	char directory[PATH_MAX];
+
+	directory_path(directory, sizeof(directory));
+	return (size_t)snprintf(path, size, "%s/%s%s", directory, name, suffix) < size ?
+		       0 : -ENAMETOOLONG;
+}
+
+static pid_t lock_pid(const char *path)
+{
+	char text[16] = "";
+	pid_t pid = 0;
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+	if (fd < 0)
+		return 0;
+	/* Only a file that somebody holds is a name in use. */
+	if (flock(fd, LOCK_SH | LOCK_NB) && errno == EWOULDBLOCK &&
+	    pread(fd, text, sizeof(text) - 1, 0) > 0)
+		pid = (pid_t)strtol(text, NULL, 10);
+	close(fd);
+	return pid;
+}
+
+/* The locked file, or -errno; -EAGAIN when it was removed while we waited for it. */
+static int lock_open(const char *path)
+{
+	struct stat status;
+	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	int error = 0;
+
+	if (fd < 0)
+		return -errno;
+	if (flock(fd, LOCK_EX | LOCK_NB))
+		error = errno == EWOULDBLOCK ? -EBUSY : -errno;
+	else if (fstat(fd, &status) || !status.st_nlink)
+		error = -EAGAIN;
+	if (!error)
+		return fd;
+	close(fd);
+	return error;
+}
+
+int instance_acquire(const char *name)
+{
+	char directory[PATH_MAX], path[PATH_MAX];
+	int fd, error = directory_create(directory, sizeof(directory));
+
+	if (!error)
+		error = file_path(name, LOCK_SUFFIX, path, sizeof(path));
+	if (error) {
+		log_warning("name '%s': %s: %s; 'ringvm stop' will not find this machine", name,
+			    directory, strerror(-error));
+		return error;
+	}
+	do {
+		fd = lock_open(path);
+	} while (fd == -EAGAIN);
+	if (fd == -EBUSY)
+		return fail(EBUSY, "name '%s' is in use (pid %d); choose another with --name, or "
+			    "end it with 'ringvm stop --name %s'", name, (int)lock_pid(path), name);
+	if (fd < 0) {
+		log_warning("name '%s': %s: %s; 'ringvm stop' will not find this machine", name,
+			    path, strerror(-fd));
+		return fd;
+	}
+	if (ftruncate(fd, 0) || dprintf(fd, "%d\n", (int)getpid()) < 0)
+		log_debug("name '%s': %s: %s", name, path, strerror(errno));
+	return fd;
+}
+
+void instance_release(const char *name, int lock_fd)
+{
+	char path[PATH_MAX];
+
+	if (!file_path(name, LOCK_SUFFIX, path, sizeof(path)))
+		unlink(path);
+	fd_close(&lock_fd);
+}
+
+pid_t instance_pid(const char *name)
+{
+	char path[PATH_MAX];
+
+	return file_path(name, LOCK_SUFFIX, path, sizeof(path)) ? 0 : lock_pid(path);
+}
+
+int instance_socket(const char *name, struct sockaddr_un *address)
+{
+	*address = (struct sockaddr_un){ .sun_family = AF_UNIX };
+	return file_path(name, ".sock", address->sun_path, sizeof(address->sun_path));
+}
+
+int instance_list(void (*visit)(const char *name, pid_t pid, void *argument), void *argument)
+{
+	char directory[PATH_MAX];
+	struct dirent *entry;
+	DIR *stream;
+
+	directory_path(directory, sizeof(directory));
+	stream = opendir(directory);
+	if (!stream)
+		return -errno;
+	while ((entry = readdir(stream))) {
+		size_t length = strlen(entry->d_name), suffix = strlen(LOCK_SUFFIX);
+		pid_t pid;
+
+		if (length <= suffix || strcmp(entry->d_name + length - suffix, LOCK_SUFFIX))
+			continue;
+		entry->d_name[length - suffix] = '\0';
+		pid = instance_pid(entry->d_name);
+		if (pid)
+			visit(entry->d_name, pid, argument);
+	}
+	closedir(stream);
+	return 0;
+}

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The names of running machines: one locked file each, in the user's runtime
+ * directory ($XDG_RUNTIME_DIR/ringvm, or /run/ringvm for root, or
+ * /tmp/ringvm-UID). The lock, not the file, is the name: it goes with the
+ * process, whatever ends it. Any thread, no state.
+ */
+#ifndef MACHINE_INSTANCE_H
+#define MACHINE_INSTANCE_H
+
+#include <limits.h>
+#include <stdbool.h>
+#include <sys/socket.h>
+#include <sys/types.h>
+#include <sys/un.h>
+
+/*
+ * Takes the name: the lock's fd, to be kept open; or a failure, logged, when it
+ * is in use (-EBUSY) or the directory can't be had (any other, as a warning).
+ */
+int instance_acquire(const char *name);
+void instance_release(const char *name, int lock_fd);
+
+/* Who has the name, or 0. */
+pid_t instance_pid(const char *name);
+
+/* Where its control socket is. 0, or -ENAMETOOLONG; silent. */
+int instance_socket(const char *name, struct sockaddr_un *address);
+
+/* Calls visit() for each name in use. 0 or -errno (-ENOENT: none ever was); silent. */
+int instance_list(void (*visit)(const char *name, pid_t pid, void *argument), void *argument);
+
+#endif

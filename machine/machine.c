@@ -1,0 +1,232 @@
+// SPDX-License-Identifier: MIT
+/*
+ * The life of a machine: it runs until somebody asks for its end by the request
+ * line, a signal or the control socket. All on the control thread, in the
+ * callbacks of its worker.
+ */
+#include "machine/machine.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include "base/bytes.h"
+#include "base/log.h"
+#include "virtio/registers.h"
+
+/* How long a device may take to finish what it has in flight. */
+#define QUIESCE_TIMEOUT_MS 1000
+
+int machine_exit_of(int failure)
+{
+	return fail_is_host(failure) ? MACHINE_EXIT_HOST : MACHINE_EXIT_CONFIG;
+}
+
+static void machine_end(struct machine *machine, int exit_status)
+{
+	machine->exit_status = exit_status;
+	worker_quit(&machine->control);
+}
+
+/* In order; true when every device has let go of guest memory. */
+static bool devices_quiesce(struct machine *machine)
+{
+	bool quiet = true;
+
+	for (unsigned i = 0; i < machine->device_count; i++) {
+		struct virtio_device *device = virtio_pci_device(machine->devices[i]);
+
+		if (virtio_device_quiesce(device, QUIESCE_TIMEOUT_MS)) {
+			log_warning("%s: its requests do not end; the host's storage or network "
+				    "may hang", device->deps.name);
+			quiet = false;
+		}
+	}
+	return quiet;
+}
+
+/* As if the reset line had been pulled: nothing of the old run is left. */
+static int machine_restart(struct machine *machine)
+{
+	int error;
+
+	vm_park_vcpus(&machine->vm);
+	if (!devices_quiesce(machine))
+		return fail_host(EIO, "machine: can't restart while a device is busy");
+	pci_host_reset(board_pci_host(machine->board));
+	board_reset(machine->board);
+	guest_memory_clear(&machine->vm.memory);
+	error = vm_reset(&machine->vm);
+	if (!error)
+		error = board_boot(machine->board);
+	if (!error)
+		vm_unpark_vcpus(&machine->vm);
+	return error;
+}
+
+static void guest_reset(struct machine *machine)
+{
+	int error;
+
+	if (machine->config->reboot == MACHINE_REBOOT_EXIT) {
+		log_info("the guest asked for a reset; run with --reboot=restart to let it");
+		machine_end(machine, MACHINE_EXIT_RESET);
+		return;
+	}
+	error = machine_restart(machine);
+	if (error)
+		machine_end(machine, machine_exit_of(error));
+}
+
+static void request_ready(struct fd_watch *watch)
+{
+	struct machine *machine = container_of(watch, struct machine, request_watch);
+
+	switch (request_take(&machine->requests)) {
+	case REQUEST_NONE:
+		break;
+	case REQUEST_POWER_OFF:
+		machine_end(machine, MACHINE_EXIT_OFF);
+		break;
+	case REQUEST_RESET:
+		guest_reset(machine);
+		break;
+	case REQUEST_CRASH:
+		log_warning("the guest crashed");
+		machine_end(machine, MACHINE_EXIT_CRASH);
+		break;
+	case REQUEST_PANIC:
+		log_warning("the guest's kernel panicked");
+		machine_end(machine, MACHINE_EXIT_PANIC);
+		break;
+	case REQUEST_QUIT:
+		machine_end(machine, MACHINE_EXIT_SIGNAL + SIGINT);
+		break;
+	case REQUEST_FAIL:
+		machine_end(machine, MACHINE_EXIT_HOST);
+		break;
+	}
+}
+
+static void stop_expired(struct worker_timer *timer)
+{
+	struct machine *machine = container_of(timer, struct machine, stop_timer);
+
+	log_warning("the guest did not turn itself off within %u s; its power is cut",
+		    machine->config->stop_timeout_s);
+	machine_end(machine, MACHINE_EXIT_SIGNAL + machine->stop_signal);
+}
+
+/* The power button first; a second wish, or a timeout of 0, cuts the power. */
+static void machine_stop(struct machine *machine, int signal_number)
+{
+	uint64_t timeout_ns = machine->config->stop_timeout_s * UINT64_C(1000000000);
+
+	if (machine->stop_signal || !timeout_ns) {
+		machine_end(machine, MACHINE_EXIT_SIGNAL + signal_number);
+		return;
+	}
+	machine->stop_signal = signal_number;
+	board_press_power_button(machine->board);
+	if (worker_timer_start(&machine->control, &machine->stop_timer, timeout_ns))
+		machine_end(machine, MACHINE_EXIT_SIGNAL + signal_number);
+}
+
+static void signal_ready(struct fd_watch *watch)
+{
+	struct machine *machine = container_of(watch, struct machine, signal_watch);
+	struct signalfd_siginfo info;
+
+	while (read(machine->signal_fd, &info, sizeof(info)) == sizeof(info)) {
+		if (info.ssi_signo == SIGWINCH)
+			terminal_window_changed(&machine->terminal);
+		else
+			machine_stop(machine, (int)info.ssi_signo);
+	}
+}
+
+static void control_handle(struct control_handler *handler, const char *request, char *reply,
+			   size_t size)
+{
+	struct machine *machine = container_of(handler, struct machine, control_handler);
+
+	if (!strcmp(request, "stop")) {
+		snprintf(reply, size, "ok %u", machine->config->stop_timeout_s);
+		if (!machine->stop_signal)
+			machine_stop(machine, SIGTERM);
+	} else if (!strcmp(request, "kill")) {
+		snprintf(reply, size, "ok");
+		machine_end(machine, MACHINE_EXIT_SIGNAL + SIGTERM);
+	} else if (!strcmp(request, "status")) {
+		snprintf(reply, size, "ok %s", machine->stop_signal ? "stopping" : "running");
+	} else {
+		snprintf(reply, size, "error unknown request");
+	}
+}
+
+static int watch_fd(struct machine *machine, struct fd_watch *watch, int fd, const char *what)
+{
+	int slot = worker_add_file(&machine->control, fd);
+	int error = slot < 0 ? slot : worker_watch(&machine->control, watch, slot);
+
+	return error ? fail_host(-error, "machine: watch %s: %s", what, strerror(-error)) : 0;
+}
+
+/*
+ * The terminal turns raw last, so that whatever was wrong until then was said on
+ * a terminal in its usual state.
+ */
+static int machine_start(struct machine *machine)
+{
+	int error;
+
+	machine->request_watch.ready = request_ready;
+	machine->signal_watch.ready = signal_ready;
+	machine->stop_timer.expired = stop_expired;
+	machine->control_handler.handle = control_handle;
+	error = control_create(&machine->socket, machine->config->name, &machine->control,
+			       &machine->control_handler);
+	if (!error)
+		error = watch_fd(machine, &machine->request_watch, machine->requests.event_fd,
+				 "requests");
+	if (!error)
+		error = watch_fd(machine, &machine->signal_watch, machine->signal_fd, "signals");
+	for (unsigned i = 0; !error && i < machine->io_worker_count; i++)
+		error = worker_start(&machine->io_workers[i]);
+	if (!error)
+		error = terminal_set_raw(&machine->terminal);
+	if (!error)
+		error = vm_start_vcpus(&machine->vm);
+	return error;
+}
+
+int machine_run(const struct machine_config *config)
+{
+	struct machine machine;
+	bool quiet;
+	int error = machine_build(&machine, config);
+
+	if (error)
+		return machine_exit_of(error);
+	error = machine_start(&machine);
+	if (error)
+		machine.exit_status = machine_exit_of(error);
+	else
+		worker_run(&machine.control);
+	vm_stop_vcpus(&machine.vm);
+	quiet = devices_quiesce(&machine);
+	terminal_restore();
+	if (!quiet) {
+		/* The kernel may still write to guest memory: leave it where it is. */
+		control_destroy(machine.socket);
+		_exit(machine.exit_status);
+	}
+	for (unsigned i = 0; i < machine.io_worker_count; i++)
+		worker_stop(&machine.io_workers[i]);
+	machine_destroy(&machine);
+	return machine.exit_status;
+}

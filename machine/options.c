@@ -1,0 +1,278 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Reads the words of `ringvm run` into a machine_config, and shows what they
+ * are. Plain options stand in the table below; each device type brings its own.
+ */
+#include "machine/options.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/bytes.h"
+#include "base/log.h"
+#include "machine/device_types.h"
+
+#define OPTIONS_MAX 48
+
+struct run_option {
+	const char *name;
+	char letter;
+	const char *argument; /* NULL: takes none */
+	/* `value` is NULL for an option without an argument. 0 or a failure, logged. */
+	int (*apply)(struct machine_config *config, const char *value);
+	const char *help;
+};
+
+static int string_set(char **field, const char *what, const char *value)
+{
+	if (!*value)
+		return fail(EINVAL, "--%s: expected a value", what);
+	free(*field);
+	*field = strdup(value);
+	return *field ? 0 : fail_host(ENOMEM, "--%s: out of memory", what);
+}
+
+static int kernel_set(struct machine_config *config, const char *value)
+{
+	if (config->kernel_path)
+		return fail(EINVAL, "run: two kernels given, %s and %s; name one",
+			    config->kernel_path, value);
+	return string_set(&config->kernel_path, "kernel", value);
+}
+
+static int initrd_set(struct machine_config *config, const char *value)
+{
+	return string_set(&config->initrd_path, "initrd", value);
+}
+
+/* Given more than once, as a script that wraps ringvm does, they add up. */
+static int params_add(struct machine_config *config, const char *value)
+{
+	char *joined;
+
+	if (!config->parameters)
+		return (config->parameters = strdup(value)) ?
+			       0 : fail_host(ENOMEM, "--params: out of memory");
+	if (asprintf(&joined, "%s %s", config->parameters, value) < 0)
+		return fail_host(ENOMEM, "--params: out of memory");
+	free(config->parameters);
+	config->parameters = joined;
+	return 0;
+}
+
+static int mem_set(struct machine_config *config, const char *value)
+{
+	if (option_size_parse(value, MIB, &config->memory_bytes))
+		return fail(EINVAL, "--mem: '%s': expected a size such as 512M or 4G (a bare "
+			    "number is in MiB)", value);
+	return 0;
+}
+
+static int cpus_set(struct machine_config *config, const char *value)
+{
+	uint64_t count;
+
+	if (option_uint_parse(value, 1, 4096, &count))
+		return fail(EINVAL, "--cpus: '%s': expected a number from 1 to 4096", value);
+	config->vcpu_count = (unsigned)count;
+	return 0;
+}
+
+static int name_set(struct machine_config *config, const char *value)
+{
+	return string_set(&config->name, "name", value);
+}
+
+static int reboot_set(struct machine_config *config, const char *value)
+{
+	if (!strcmp(value, "exit"))
+		config->reboot = MACHINE_REBOOT_EXIT;
+	else if (!strcmp(value, "restart"))
+		config->reboot = MACHINE_REBOOT_RESTART;
+	else
+		return fail(EINVAL, "--reboot: '%s': expected exit or restart", value);
+	return 0;
+}
+
+static int stop_timeout_set(struct machine_config *config, const char *value)
+{
+	uint64_t seconds;
+
+	if (option_uint_parse(value, 0, 86400, &seconds))
+		return fail(EINVAL, "--stop-timeout: '%s': expected seconds, 0 to 86400", value);
+	config->stop_timeout_s = (unsigned)seconds;
+	return 0;
+}
+
+static int nodefaults_set(struct machine_config *config, const char *value)
+{
+	(void)value;
+	config->no_defaults = true;
+	return 0;
+}
+
+static int loglevel_set(struct machine_config *config, const char *value)
+{
+	static const char *const levels[] = { "error", "warning", "info", "debug" };
+
+	(void)config;
+	for (unsigned i = 0; i < ARRAY_SIZE(levels); i++) {
+		if (!strcmp(value, levels[i])) {
+			log_set_level((enum log_level)i);
+			return 0;
+		}
+	}
+	return fail(EINVAL, "--loglevel: '%s': expected error, warning, info or debug", value);
+}
+
+static int dev_set(struct machine_config *config, const char *value)
+{
+	return string_set(&config->dev_path, "dev", value);
+}
+
+static const struct run_option plain_options[] = {
+	{ "kernel", 'k', "FILE", kernel_set, "bzImage or ELF vmlinux; also the first bare word" },
+	{ "initrd", 'i', "FILE", initrd_set, "initial RAM disk" },
+	{ "params", 'p', "TEXT", params_add, "kernel parameters, after the default ones" },
+	{ "mem", 'm', "SIZE", mem_set, "memory: 512M (default), 4G; bare numbers are MiB" },
+	{ "cpus", 'c', "N", cpus_set, "virtual processors; 1 (default)" },
+	{ "reboot", 0, "WHAT", reboot_set, "when the guest resets: exit (default) or restart" },
+	{ "stop-timeout", 0, "SEC", stop_timeout_set,
+	  "from power button to power cut; 10 (default)" },
+	{ "name", 0, "NAME", name_set, "for ringvm stop and list; guest-PID (default)" },
+	{ "nodefaults", 0, NULL, nodefaults_set, "no rng device, no kernel parameters of ours" },
+	{ "loglevel", 0, "LEVEL", loglevel_set, "error, warning, info (default) or debug" },
+	{ "dev", 0, "PATH", dev_set, "the KVM device; /dev/kvm (default)" },
+};
+
+/* Options in getopt's terms: val is an index, plain options first, then types. */
+struct option_list {
+	struct option longs[OPTIONS_MAX];
+	char letters[2 * OPTIONS_MAX + 4];
+	int index_of_letter[128];
+	unsigned count;
+};
+
+enum { VALUE_BASE = 1000 };
+
+static void list_add(struct option_list *list, const char *name, char letter, bool argument,
+		     unsigned index)
+{
+	size_t length = strlen(list->letters);
+
+	list->longs[list->count++] = (struct option){
+		name, argument ? required_argument : no_argument, NULL, VALUE_BASE + (int)index
+	};
+	if (!letter)
+		return;
+	list->index_of_letter[(unsigned char)letter] = VALUE_BASE + (int)index;
+	list->letters[length++] = letter;
+	if (argument)
+		list->letters[length++] = ':';
+}
+
+/* "-": a bare word comes as option 1, in its place; ":": a missing argument as ':'. */
+static void list_fill(struct option_list *list)
+{
+	unsigned index = 0;
+
+	*list = (struct option_list){ .letters = "-:" };
+	for (unsigned i = 0; i < ARRAY_SIZE(plain_options); i++, index++)
+		list_add(list, plain_options[i].name, plain_options[i].letter,
+			 plain_options[i].argument, index);
+	for (unsigned i = 0; device_types[i]; i++, index++)
+		if (device_types[i]->option)
+			list_add(list, device_types[i]->option, device_types[i]->option_letter,
+				 device_types[i]->keys, index);
+}
+
+static int option_apply(struct machine_config *config, unsigned index, const char *value)
+{
+	if (index < ARRAY_SIZE(plain_options))
+		return plain_options[index].apply(config, value);
+	return machine_config_add_device(config, device_types[index - ARRAY_SIZE(plain_options)],
+					 value);
+}
+
+int machine_options_parse(struct machine_config *config, int argc, char **argv)
+{
+	struct option_list list;
+	int error = 0, value;
+
+	list_fill(&list);
+	opterr = 0;
+	optind = 1;
+	while (!error && (value = getopt_long(argc, argv, list.letters, list.longs, NULL)) != -1) {
+		if (value == 1)
+			error = kernel_set(config, optarg);
+		else if (value == ':')
+			error = fail(EINVAL, "run: %s needs an argument; see 'ringvm run --help'",
+				     argv[optind - 1]);
+		else if (value == '?')
+			error = fail(EINVAL, "run: unknown option '%s'; see 'ringvm run --help'",
+				     argv[optind - 1]);
+		else
+			error = option_apply(config,
+					     (unsigned)(value < 128 ? list.index_of_letter[value] :
+								      value) - VALUE_BASE,
+					     optarg);
+	}
+	while (!error && optind < argc)
+		error = kernel_set(config, argv[optind++]);
+	return error;
+}
+
+static void help_line(FILE *out, char letter, const char *name, const char *argument,
+		      const char *help)
+{
+	char letters[4] = "";
+	char words[32];
+
+	if (letter)
+		snprintf(letters, sizeof(letters), "-%c,", letter);
+	snprintf(words, sizeof(words), "--%s %s", name, argument ? argument : "");
+	fprintf(out, "  %-3s %-20s %s\n", letters, words, help);
+}
+
+static void help_overview(FILE *out)
+{
+	fprintf(out, "usage: ringvm run [KERNEL] [options]\n\n");
+	for (unsigned i = 0; i < ARRAY_SIZE(plain_options); i++)
+		help_line(out, plain_options[i].letter, plain_options[i].name,
+			  plain_options[i].argument, plain_options[i].help);
+	for (unsigned i = 0; device_types[i]; i++)
+		if (device_types[i]->option)
+			help_line(out, device_types[i]->option_letter, device_types[i]->option,
+				  device_types[i]->keys ? "..." : NULL,
+				  device_types[i]->option_help);
+	fprintf(out, "\nMore on a device: ringvm run --help=disk, =network\n");
+}
+
+static void help_keys(FILE *out, const char *option, const struct option_key *keys)
+{
+	fprintf(out, "usage: ringvm run --%s KEY=VALUE,...", option);
+	for (const struct option_key *key = keys; key->name; key++)
+		if (key->positional)
+			fprintf(out, "   (%s's value may stand first, without the key)",
+				key->name);
+	fprintf(out, "\n\n");
+	for (const struct option_key *key = keys; key->name; key++)
+		fprintf(out, "  %-12s %s\n", key->name, key->help);
+}
+
+bool machine_options_help(FILE *out, const char *topic)
+{
+	const struct virtio_type *type;
+
+	if (!topic) {
+		help_overview(out);
+		return true;
+	}
+	type = device_type_of_option(topic);
+	if (!type || !type->keys)
+		return false;
+	help_keys(out, topic, type->keys);
+	return true;
+}

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The words of `ringvm run`: plain options from a table here, one option for
+ * each device type from the type itself. Control thread.
+ */
+#ifndef MACHINE_OPTIONS_H
+#define MACHINE_OPTIONS_H
+
+#include <stdbool.h>
+#include <stdio.h>
+
+#include "machine/config.h"
+
+/* argv[0] is the command's name. 0 or -EINVAL after one message. */
+int machine_options_parse(struct machine_config *config, int argc, char **argv);
+
+/* A screen of help; `topic` NULL: all options in short. False: no such topic. */
+bool machine_options_help(FILE *out, const char *topic);
+
+#endif
