@@ -71,6 +71,13 @@ static void use_capability(struct virtio_device *device, const struct virtio_cap
 		*use = found;
 }
 
+static void count_queues(struct virtio_device *device)
+{
+	device->queue_count = common_read16(device, VIRTIO_PCI_COMMON_NUMQ);
+	if (device->queue_count > VIRTIO_QUEUES_MAX)
+		device->queue_count = VIRTIO_QUEUES_MAX;
+}
+
 static void device_init(struct virtio_device *device, struct pci_function *function)
 {
 	device->function = function;
@@ -91,9 +98,7 @@ static void device_init(struct virtio_device *device, struct pci_function *funct
 		device->line_count = VIRTIO_LINES_MAX;
 	for (unsigned i = 0; i < device->line_count; i++)
 		device->lines[i] = arch_line_new();
-	device->queue_count = common_read16(device, VIRTIO_PCI_COMMON_NUMQ);
-	if (device->queue_count > VIRTIO_QUEUES_MAX)
-		device->queue_count = VIRTIO_QUEUES_MAX;
+	count_queues(device);
 	device->offered = virtio_offered(device);
 }
 
@@ -193,6 +198,8 @@ bool virtio_negotiate(struct virtio_device *device, uint64_t features)
 	if (virtio_status(device) != status)
 		return false;
 	device->negotiated = features;
+	/* Some devices have queues only for features that were accepted. */
+	count_queues(device);
 	return true;
 }
 
