@@ -17,7 +17,7 @@
 #include <sys/mman.h>
 
 #define TAIL_BYTES (68 * KIB) /* more than NET_FRAME_MAX_BYTES: a frame that fills it was cut */
-#define BATCH_MIN 4
+#define BATCH_MIN 2 /* one frame, and the news that there is no other */
 #define SPAN_SURPLUS_BATCHES 16 /* before the guess shrinks */
 
 /* What is looked at of a frame, in one read of guest memory. */
@@ -83,6 +83,11 @@ static void buffers_compact(struct net_receive *receive)
 	receive->buffer_count = kept;
 }
 
+/*
+ * For a pause, as if they had never been taken. One that was taken before
+ * another that has been used since can't be: it is ended empty, which drivers
+ * count as a short frame and post again.
+ */
 static void buffers_give_back(struct net_receive *receive)
 {
 	while (receive->buffer_count)
@@ -323,7 +328,7 @@ static void receive_adapt(struct net_receive *receive, unsigned filled, uint64_t
 {
 	if (filled == receive->place_count && filled == receive->batch)
 		receive->batch = (unsigned)min_u64(receive->batch * 2u, NET_BATCH);
-	else if (filled < receive->batch / 4)
+	else if (filled <= receive->batch / 4)
 		receive->batch = (unsigned)max_u64(receive->batch / 2, BATCH_MIN);
 	if (!filled)
 		return;

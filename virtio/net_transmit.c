@@ -198,7 +198,6 @@ void net_transmit_stop(struct net_pair *pair)
 void net_transmit_start(struct net_pair *pair, struct virtqueue *queue)
 {
 	pair->transmit.queue = queue;
-	pair->transmit.one_by_one = false;
 }
 
 void net_transmit_init(struct net_pair *pair)

@@ -24,7 +24,7 @@ struct net_transmit {
 	struct virtqueue *queue;
 	struct net_send sends[NET_BATCH];
 	unsigned first, tried, count; /* done up to first; on their way or refused up to tried */
-	bool one_by_one;
+	bool one_by_one; /* the link was full once */
 	unsigned pending; /* as in net_receive */
 	struct iovec iovs[NET_IOVS];
 	unsigned iov_count;

@@ -249,8 +249,10 @@ bool rx_take(struct rig *rig, unsigned pair, struct virtio_net_hdr_v1 *header, u
 	uint16_t head;
 	uint8_t *data;
 
-	if (!driver_wait(queue, &head, &length, timeout_ms))
-		return false;
+	do {
+		if (!driver_wait(queue, &head, &length, timeout_ms))
+			return false;
+	} while (!length && rig->paused);
 	data = rx_buffer(queue, head, &room);
 	assert_in_range(length, sizeof(*header), room);
 	memcpy(header, data, sizeof(*header));

@@ -32,6 +32,7 @@ struct rig {
 	struct driver *driver;
 	struct net *net;
 	bool bare;
+	bool paused; /* once: buffers may have been returned empty */
 	int wires[LINK_QUEUES_MAX]; /* the far ends */
 	/* What the device told the link last. */
 	_Atomic unsigned offloads;

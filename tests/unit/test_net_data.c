@@ -511,6 +511,84 @@ static void serves_again_after_resets(void **state)
 	(void)state;
 }
 
+struct flood {
+	int wire;
+	_Atomic bool stop;
+	uint64_t sent;
+};
+
+/* Frames of changing sizes as fast as they go, numbered in their payload. */
+static void *flood_main(void *argument)
+{
+	struct flood *flood = argument;
+	static uint8_t frame[12 + 9000];
+
+	while (!flood->stop) {
+		size_t bytes = 12 + 60 + flood->sent * 7919 % (flood->sent % 16 ? 1400 : 8900);
+
+		frame_make(frame + 12, bytes - 12, 1);
+		memcpy(frame + 12 + ETH_HLEN, &flood->sent, sizeof(flood->sent));
+		if (send(flood->wire, frame, bytes, MSG_NOSIGNAL) > 0)
+			flood->sent++;
+		else
+			rig_nap_ms(1);
+	}
+	return NULL;
+}
+
+/*
+ * Pauses, resets, and frames of its own under a flood that outruns its buffers.
+ * Frames may be dropped, but none overtakes another.
+ */
+static void stands_a_flood(void **state)
+{
+	for (unsigned calls = 0; calls < 2; calls++) {
+		struct rig_config config = { .calls = calls };
+		struct rig *rig = rig_begin(&config);
+		struct flood flood = { .wire = rig->wires[0] };
+		pthread_t thread;
+
+		assert_int_equal(pthread_create(&thread, NULL, flood_main, &flood), 0);
+		for (unsigned round = 0; round < 20; round++) {
+			uint64_t mark = driver_mark(rig->driver), last = 0;
+
+			for (unsigned i = 0; i < 8; i++) {
+				struct virtio_net_hdr_v1 header;
+				size_t bytes;
+
+				rx_post(rig, 0, 30, 1536);
+				for (unsigned frame = 0; frame < 4; frame++) {
+					uint64_t number;
+
+					assert_true(rx_take(rig, 0, &header, got, &bytes,
+							    RIG_TIMEOUT_MS));
+					memcpy(&number, got + ETH_HLEN, sizeof(number));
+					assert_true(!last || number > last);
+					last = number;
+				}
+				frame_make(sent, 60, 1);
+				tx_post(rig, 0, sent, 60, 1);
+				tx_reap(rig, 0, 1);
+				wire_expect(rig, 0, 60, 1);
+				if (i % 3)
+					continue;
+				assert_int_equal(virtio_device_pause(rig->driver->device,
+								     RIG_TIMEOUT_MS), 0);
+				virtio_device_resume(rig->driver->device);
+				rig->paused = true;
+			}
+			rig->paused = false;
+			driver_reset(rig->driver);
+			driver_rewind(rig->driver, mark);
+			driver_begin(rig->driver);
+		}
+		flood.stop = true;
+		pthread_join(thread, NULL);
+		rig_destroy(rig);
+	}
+	(void)state;
+}
+
 /* ---- What the driver did not negotiate ---- */
 
 static const struct virtio_net_hdr_v1 unfinished = { .flags = VIRTIO_NET_HDR_F_NEEDS_CSUM };
@@ -662,6 +740,7 @@ int main(void)
 		cmocka_unit_test(drops_short_frames),
 		cmocka_unit_test(pauses_and_resumes),
 		cmocka_unit_test(serves_again_after_resets),
+		cmocka_unit_test(stands_a_flood),
 		cmocka_unit_test(keeps_checksums_from_who_refused_them),
 		cmocka_unit_test(keeps_segments_from_who_refused_them),
 		cmocka_unit_test(holds_to_the_mtu),
