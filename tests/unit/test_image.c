@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/loop.h>
+#include <sched.h>
 #include <semaphore.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -99,6 +100,9 @@ static int setup(void **state)
 	int fd;
 
 	(void)state;
+	/* What a test that fails has mounted goes with the process. Only root can, or needs to. */
+	if (!unshare(CLONE_NEWNS))
+		assert_int_equal(mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL), 0);
 	snprintf(disk_path, sizeof(disk_path), "%s/ringvm-test-XXXXXX", "/var/tmp");
 	snprintf(memory_path, sizeof(memory_path), "%s/ringvm-test-XXXXXX", "/dev/shm");
 	fd = mkstemp(disk_path);
