@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: MIT
 /*
- * Frames through a file descriptor and a worker's ring. Never more than one
- * order of events: a file's reads and writes are made with RWF_NOWAIT, so each
- * completes inside the io_uring_enter that submits it, one after the other.
- * Without RWF_NOWAIT the ring would park a read that finds nothing, and several
- * parked reads end in any order: receiving is then a plain readv(2) a frame.
- * Sending is not: a tap's send buffer has no bound that it could wait for.
- * The queue's worker.
+ * Frames through a file descriptor and a worker's ring. Reads and writes are made
+ * with RWF_NOWAIT: each completes inside the io_uring_enter that submits it, one
+ * after the other, so frames keep their order. Without RWF_NOWAIT the ring would
+ * park a read that finds nothing, and several parked reads end in any order:
+ * receiving is then a plain readv(2) a frame. Sending stays as it is: a tap's
+ * send buffer has no bound for which a write could be parked. The queue's worker.
  */
 #include "net/link_file.h"
 

@@ -16,8 +16,8 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#define TAIL_BYTES (68 * KIB) /* more than NET_FRAME_MAX_BYTES: a frame that fills it was cut */
-#define BATCH_MIN 2 /* one frame, and the news that there is no other */
+#define TAIL_BYTES (68 * KIB)	/* more than any frame: one that fills it was cut */
+#define BATCH_MIN 2		/* one frame, and the news that there is no other */
 #define SPAN_SURPLUS_BATCHES 16 /* before the guess shrinks */
 
 /* What is looked at of a frame, in one read of guest memory. */
@@ -125,7 +125,7 @@ static void place_skip_header(struct iovec **iov, unsigned *count)
 	(*iov)->iov_len -= left;
 }
 
-/* One more read, from `buffer` on; false if there is nothing to read into. */
+/* One more read, from buffer `first` on; false if there is nothing to read into. */
 static bool place_add(struct net_pair *pair, unsigned first)
 {
 	struct net_receive *receive = &pair->receive;
@@ -292,6 +292,18 @@ static void frame_push(struct net_receive *receive, const struct net_place *plac
 	}
 }
 
+/* For buffers that the next pass may pop, unless the last one popped none. */
+static bool frame_may_wait(struct net_pair *pair)
+{
+	struct net_receive *receive = &pair->receive;
+
+	if (!virtio_has(&pair->net->device, VIRTIO_NET_F_MRG_RXBUF) ||
+	    !virtqueue_running(receive->queue) || receive->tried_with == receive->buffer_count)
+		return false;
+	receive->tried_with = receive->buffer_count;
+	return true;
+}
+
 /* All of the frame, or none of it; false if it might find room in the next pass. */
 static bool frame_deliver(struct net_pair *pair, struct net_place *place)
 {
@@ -306,13 +318,8 @@ static bool frame_deliver(struct net_pair *pair, struct net_place *place)
 	if (!frame_wanted(pair, &start, bytes))
 		return true;
 	count = frame_count_buffers(pair, place, bytes);
-	if (!count && receive->tried_with != receive->buffer_count &&
-	    virtqueue_running(receive->queue)) {
-		receive->tried_with = receive->buffer_count;
-		return false;
-	}
 	if (!count)
-		return true;
+		return !frame_may_wait(pair);
 	start.header.num_buffers = htole16((uint16_t)count);
 	if (!virtio_has(&pair->net->device, VIRTIO_NET_F_GUEST_CSUM))
 		start.header.flags = 0;
