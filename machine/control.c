@@ -41,10 +41,11 @@ struct control {
 
 static void client_close(struct client *client)
 {
-	struct worker *worker = client->control->worker;
+	struct worker *worker;
 
 	if (client->fd < 0)
 		return;
+	worker = client->control->worker;
 	worker_unwatch(worker, &client->watch);
 	worker_remove_file(worker, client->slot);
 	fd_close(&client->fd);

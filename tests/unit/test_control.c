@@ -1,0 +1,205 @@
+// SPDX-License-Identifier: MIT
+/* Names of machines and their control socket. */
+#include "tests/unit/unit.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "machine/control.h"
+#include "machine/instance.h"
+
+static char directory[] = "/tmp/test_control.XXXXXX";
+
+static int group_setup(void **state)
+{
+	(void)state;
+	return !mkdtemp(directory) || setenv("XDG_RUNTIME_DIR", directory, 1);
+}
+
+static int group_teardown(void **state)
+{
+	char command[64];
+
+	(void)state;
+	snprintf(command, sizeof(command), "rm -rf %s", directory);
+	return system(command);
+}
+
+static void count_visit(const char *name, pid_t pid, void *argument)
+{
+	(void)name;
+	(void)pid;
+	++*(int *)argument;
+}
+
+static void test_name_is_taken_and_free_again(void **state)
+{
+	int fd = instance_acquire("one"), count = 0;
+
+	(void)state;
+	assert_true(fd >= 0);
+	assert_int_equal(instance_pid("one"), getpid());
+	assert_int_equal(instance_pid("two"), 0);
+	assert_int_equal(instance_acquire("one"), -EBUSY);
+	assert_int_equal(instance_list(count_visit, &count), 0);
+	assert_int_equal(count, 1);
+	instance_release("one", fd);
+	assert_int_equal(instance_pid("one"), 0);
+	fd = instance_acquire("one");
+	assert_true(fd >= 0);
+	instance_release("one", fd);
+}
+
+/* As after kill -9: the file stays, the lock does not. */
+static void test_name_of_the_dead_is_free(void **state)
+{
+	int status, fd, ready[2];
+	char byte;
+	pid_t child;
+
+	(void)state;
+	assert_int_equal(pipe(ready), 0);
+	child = fork();
+	if (!child) {
+		if (instance_acquire("ghost") < 0 || write(ready[1], "x", 1) != 1)
+			_exit(1);
+		pause();
+	}
+	assert_int_equal(read(ready[0], &byte, 1), 1);
+	assert_int_equal(instance_pid("ghost"), child);
+	kill(child, SIGKILL);
+	waitpid(child, &status, 0);
+	assert_int_equal(instance_pid("ghost"), 0);
+	fd = instance_acquire("ghost");
+	assert_true(fd >= 0);
+	assert_int_equal(instance_pid("ghost"), getpid());
+	instance_release("ghost", fd);
+	close(ready[0]);
+	close(ready[1]);
+}
+
+static void test_directory_that_others_can_write_is_refused(void **state)
+{
+	char path[PATH_MAX];
+	int fd;
+
+	(void)state;
+	snprintf(path, sizeof(path), "%s/ringvm", directory);
+	assert_int_equal(chmod(path, 0777), 0);
+	fd = instance_acquire("one");
+	assert_int_equal(fd, -EPERM);
+	assert_int_equal(chmod(path, 0700), 0);
+	setenv("XDG_RUNTIME_DIR", "/nonexistent", 1);
+	assert_int_equal(instance_acquire("one"), -ENOENT);
+	setenv("XDG_RUNTIME_DIR", directory, 1);
+}
+
+static struct worker worker;
+
+static void echo(struct control_handler *handler, const char *request, char *reply, size_t size)
+{
+	(void)handler;
+	snprintf(reply, size, "got %s", request);
+}
+
+static struct control_handler handler = { echo };
+static struct control *control;
+
+static int server_setup(void **state)
+{
+	(void)state;
+	return worker_create(&worker, &(struct worker_config){ "control", 32, 16 }) ||
+	       control_create(&control, "served", &worker, &handler) || !control ||
+	       worker_start(&worker);
+}
+
+static int server_teardown(void **state)
+{
+	(void)state;
+	worker_stop(&worker);
+	control_destroy(control);
+	worker_destroy(&worker);
+	return 0;
+}
+
+static void test_line_in_line_out(void **state)
+{
+	char reply[CONTROL_LINE_BYTES];
+
+	(void)state;
+	for (int i = 0; i < 100; i++) {
+		assert_int_equal(control_call("served", "status", reply, sizeof(reply)), 0);
+		assert_string_equal(reply, "got status");
+	}
+	assert_true(control_call("absent", "status", reply, sizeof(reply)) < 0);
+}
+
+static int connect_raw(void)
+{
+	struct sockaddr_un address;
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	assert_int_equal(instance_socket("served", &address), 0);
+	assert_int_equal(connect(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+	return fd;
+}
+
+/* Who connects and says nothing, too much, or leaves, is no trouble to the next. */
+static void test_rude_clients(void **state)
+{
+	char reply[CONTROL_LINE_BYTES], noise[4096];
+	int silent[16];
+
+	(void)state;
+	memset(noise, 'x', sizeof(noise));
+	for (int i = 0; i < 16; i++)
+		silent[i] = connect_raw();
+	assert_int_equal(control_call("served", "status", reply, sizeof(reply)), 0);
+	for (int i = 0; i < 16; i++)
+		close(silent[i]);
+	silent[0] = connect_raw();
+	send(silent[0], noise, sizeof(noise), MSG_NOSIGNAL);
+	assert_int_equal(control_call("served", "again", reply, sizeof(reply)), 0);
+	assert_string_equal(reply, "got again");
+	close(silent[0]);
+}
+
+static void test_second_of_a_name_is_refused(void **state)
+{
+	struct control *second;
+	struct worker other;
+
+	(void)state;
+	assert_int_equal(worker_create(&other, &(struct worker_config){ "other", 32, 16 }), 0);
+	assert_int_equal(control_create(&second, "served", &other, &handler), -EBUSY);
+	setenv("XDG_RUNTIME_DIR", "/nonexistent", 1);
+	assert_int_equal(control_create(&second, "served", &other, &handler), 0);
+	assert_null(second); /* runs without */
+	setenv("XDG_RUNTIME_DIR", directory, 1);
+	worker_destroy(&other);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_name_is_taken_and_free_again),
+		cmocka_unit_test(test_name_of_the_dead_is_free),
+		cmocka_unit_test(test_directory_that_others_can_write_is_refused),
+		cmocka_unit_test_setup_teardown(test_line_in_line_out, server_setup,
+						server_teardown),
+		cmocka_unit_test_setup_teardown(test_rude_clients, server_setup,
+						server_teardown),
+		cmocka_unit_test_setup_teardown(test_second_of_a_name_is_refused, server_setup,
+						server_teardown),
+	};
+
+	return cmocka_run_group_tests(tests, group_setup, group_teardown);
+}
