@@ -162,8 +162,8 @@ static void virtqueue_begin(struct virtqueue *queue)
 	}
 	error = virtqueue_attach(queue);
 	if (error < 0) {
-		virtio_fail(queue->device, "queue %u: can't be watched (error %d)", queue->index,
-			    -error);
+		virtio_fail(queue->device, "queue %u: can't be watched: %s", queue->index,
+			    strerror(-error));
 		virtqueue_run_destroy(queue);
 		return;
 	}
@@ -205,7 +205,6 @@ static void virtqueue_stop(struct virtqueue *queue, bool drop)
 	if (!run->stopping) {
 		run->stopping = true;
 		worker_unwatch(queue->worker, &queue->kick_watch);
-		worker_forget(queue->worker, &queue->kick_job);
 		if (type->stop)
 			type->stop(queue);
 	}

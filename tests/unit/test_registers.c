@@ -349,44 +349,81 @@ static void reset_waits_for_what_is_in_flight(void **state)
 	expect_service(driver, 0);
 }
 
-static sem_t gate;
+/* A task that holds the worker up, says so, and when let through perhaps ends a held chain. */
+struct gate {
+	struct worker_task task;
+	struct probe *push_for;
+	sem_t entered, open;
+};
 
-static void wait_at_the_gate(struct worker_task *task)
+static void gate_run(struct worker_task *task)
 {
-	(void)task;
-	while (sem_wait(&gate) < 0)
+	struct gate *gate = container_of(task, struct gate, task);
+	struct probe *probe = gate->push_for;
+
+	sem_post(&gate->entered);
+	while (sem_wait(&gate->open) < 0)
 		;
+	if (probe) {
+		struct probe_queue *queue = &probe->states[0];
+
+		virtqueue_push(&probe->queues[0], queue->held[--queue->held_count].head, 8);
+	}
 }
 
-static struct probe *gated;
-
-static void push_one(struct worker_task *task)
+static void gate_post(struct gate *gate, struct driver *driver, struct probe *push_for)
 {
-	(void)task;
-	virtqueue_push(&gated->queues[0], gated->states[0].held[--gated->states[0].held_count].head,
-		       8);
+	*gate = (struct gate){ .task.run = gate_run, .push_for = push_for };
+	sem_init(&gate->entered, 0, 0);
+	sem_init(&gate->open, 0, 0);
+	worker_post(driver->worker_list[0], &gate->task);
+}
+
+static void gate_wait_entered(struct gate *gate)
+{
+	while (sem_wait(&gate->entered) < 0)
+		;
 }
 
 /* Pushed, but not yet published when the reset comes in: the guest does not see it. */
 static void reset_overtakes_a_publish(void **state)
 {
-	struct worker_task wait = { .run = wait_at_the_gate }, push = { .run = push_one };
 	struct driver *driver = *state;
+	struct gate first, second;
 	uint16_t *used_idx;
 
 	driver_begin(driver);
 	hold(driver, 0, 1, false);
 	used_idx = &driver->queues[0].used->idx;
-	gated = probe_of(driver);
-	sem_init(&gate, 0, 0);
-	/* The worker takes in what comes while it waits in one go. */
-	worker_post(driver->worker_list[0], &wait);
-	worker_post(driver->worker_list[0], &push);
+	gate_post(&first, driver, NULL);
+	gate_wait_entered(&first);
+	/* What comes while the worker is held up it takes in in one go. */
+	gate_post(&second, driver, probe_of(driver));
 	virtio_set_status(driver->device, 0);
-	sem_post(&gate);
+	sem_post(&second.open);
+	sem_post(&first.open);
 	assert_int_equal(virtio_device_quiesce(driver->device, DRIVER_TIMEOUT_MS), 0);
 	assert_int_equal(__atomic_load_n(used_idx, __ATOMIC_ACQUIRE), 0);
-	sem_destroy(&gate);
+}
+
+/* Drained, but with its task still on the way to the worker: not yet to be freed. */
+static void a_queue_is_live_while_its_task_is_posted(void **state)
+{
+	struct driver *driver = *state;
+	struct gate push, block;
+
+	driver_begin(driver);
+	hold(driver, 0, 1, false);
+	assert_int_equal(virtio_device_pause(driver->device, 0), -ETIMEDOUT);
+	gate_post(&push, driver, probe_of(driver));
+	gate_wait_entered(&push);
+	gate_post(&block, driver, NULL);
+	virtio_set_status(driver->device, 0);
+	sem_post(&push.open);
+	gate_wait_entered(&block);
+	assert_int_equal(virtio_device_quiesce(driver->device, 20), -ETIMEDOUT);
+	sem_post(&block.open);
+	assert_int_equal(virtio_device_quiesce(driver->device, DRIVER_TIMEOUT_MS), 0);
 }
 
 /* C30, H38: whatever the worker was at when the next write came. */
@@ -838,6 +875,7 @@ int main(void)
 		TEST(reset_works_in_every_state),
 		TEST(reset_waits_for_what_is_in_flight),
 		TEST(reset_overtakes_a_publish),
+		TEST(a_queue_is_live_while_its_task_is_posted),
 		TEST(reset_races),
 		TEST(failure_races_with_the_driver),
 		TEST(sizes_are_powers_of_two_within_bounds),

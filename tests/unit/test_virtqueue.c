@@ -282,6 +282,25 @@ static void event_index_wraps(void **state)
 	driver_destroy(driver);
 }
 
+/* An event that was passed before a pause is not passed again after it. */
+static void event_index_outlives_a_pause(void **state)
+{
+	struct driver *driver = begin(0, 16);
+	struct driver_queue *queue = &driver->queues[0];
+	struct driver_part part = driver_in(driver, 8);
+
+	(void)state;
+	for (unsigned i = 0; i < 5; i++)
+		use_one(driver, &part);
+	__atomic_store_n(&queue->avail->ring[queue->size], htole16(2), __ATOMIC_RELAXED);
+	assert_int_equal(virtio_device_pause(driver->device, DRIVER_TIMEOUT_MS), 0);
+	virtio_device_resume(driver->device);
+	event_fd_drain(queue->queue->call_fd);
+	use_one(driver, &part);
+	assert_int_equal(event_fd_drain(queue->queue->call_fd), 0);
+	driver_destroy(driver);
+}
+
 static void flags_say_whether_to_interrupt(void **state)
 {
 	struct driver *driver = begin(NO_EVENT_IDX, 16);
@@ -662,6 +681,7 @@ int main(void)
 		cmocka_unit_test(many_long_chains_at_once),
 		cmocka_unit_test(event_index_says_when_to_interrupt),
 		cmocka_unit_test(event_index_wraps),
+		cmocka_unit_test(event_index_outlives_a_pause),
 		cmocka_unit_test(flags_say_whether_to_interrupt),
 		cmocka_unit_test(one_batch_makes_one_interrupt),
 		cmocka_unit_test(spurious_kicks_are_harmless),
