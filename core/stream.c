@@ -52,6 +52,8 @@ static void settle(struct stream *stream)
 	if (stream->closing) {
 		worker_timer_stop(stream->config.worker, &stream->flush_timer);
 		stream_detach(stream);
+		if (stream->quit_when_closed)
+			worker_quit(stream->config.worker);
 		sem_post(&stream->closed); /* the last touch */
 	} else if (stream->leaving) {
 		stream_detach(stream);
@@ -405,6 +407,12 @@ void stream_close(struct stream *stream, uint64_t flush_ns)
 		worker_post(worker, &stream->close_task);
 		while (sem_wait(&stream->closed) < 0 && errno == EINTR)
 			;
+	} else if (worker_can_run_again(worker)) {
+		stream->quit_when_closed = true;
+		worker_post(worker, &stream->close_task);
+		do
+			worker_run(worker);
+		while (sem_trywait(&stream->closed) < 0);
 	} else {
 		stream_peer_close(stream);
 		stream->dropped_bytes += byte_ring_used(&stream->out.ring);

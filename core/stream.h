@@ -76,6 +76,7 @@ struct stream {
 	const char *socket_path; /* ours to unlink, or NULL */
 
 	bool closing;
+	bool quit_when_closed; /* the worker runs for this alone */
 	uint64_t flush_ns;
 	struct worker_task close_task;
 	struct worker_timer flush_timer;
@@ -91,7 +92,8 @@ int stream_open(struct stream *stream, const struct stream_config *config);
 /*
  * Control thread; the device uses the stream no more. Waits until what is
  * buffered is out, at most `flush_ns` long, and cancels the rest. The worker
- * runs on a thread of its own (or never ran: then there is nothing to wait for).
+ * runs on a thread of its own, or ran on this one and does so again meanwhile;
+ * with one that never ran there is nothing to wait for.
  */
 void stream_close(struct stream *stream, uint64_t flush_ns);
 

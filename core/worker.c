@@ -274,12 +274,13 @@ void worker_call(struct worker *worker, struct worker_task *task)
 
 static void loop(struct worker *worker)
 {
-	int error = ring_enable(&worker->ring);
+	int error = worker->owner ? 0 : ring_enable(&worker->ring);
 
 	if (error < 0) {
 		fail(-error, "%s: enable io_uring: %s", worker->name, strerror(-error));
 		abort();
 	}
+	worker->owner = gettid();
 	while (!worker->quit) {
 		reap(worker);
 		job_list_run(&worker->publish);
@@ -332,6 +333,11 @@ void worker_run(struct worker *worker)
 	loop(worker);
 	worker->running = false;
 	worker->thread_id = 0;
+}
+
+bool worker_can_run_again(const struct worker *worker)
+{
+	return !worker->running && worker->owner == gettid();
 }
 
 void worker_quit(struct worker *worker)

@@ -64,6 +64,7 @@ struct worker {
 	pthread_t thread;
 	_Atomic pid_t thread_id; /* 0: not running */
 	bool threaded, running; /* has a thread of its own; control thread */
+	pid_t owner;            /* the only thread that the ring serves, once one has run it */
 	bool quit;              /* worker thread */
 	struct job_list ready, publish; /* worker thread */
 	struct wait_op *waits;          /* worker thread: what the ring waits for */
@@ -84,8 +85,10 @@ int worker_create(struct worker *worker, const struct worker_config *config);
 /* Starts the thread (all signals blocked). 0 or a host failure, logged. */
 int worker_start(struct worker *worker);
 
-/* Runs the loop on the calling thread until worker_quit(). */
+/* Runs the loop on the calling thread until worker_quit(); later again, on the same one. */
 void worker_run(struct worker *worker);
+/* Has the calling thread run it, and may it do so again? */
+bool worker_can_run_again(const struct worker *worker);
 
 /* Worker thread: leave the loop after this pass. */
 void worker_quit(struct worker *worker);

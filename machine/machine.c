@@ -217,6 +217,10 @@ int machine_run(const struct machine_config *config)
 		machine.exit_status = machine_exit_of(error);
 	else
 		worker_run(&machine.control);
+	/* It runs again to let out what the guest wrote last, and shall hear nothing else. */
+	worker_unwatch(&machine.control, &machine.request_watch);
+	worker_unwatch(&machine.control, &machine.signal_watch);
+	worker_timer_stop(&machine.control, &machine.stop_timer);
 	vm_stop_vcpus(&machine.vm);
 	quiet = devices_quiesce(&machine);
 	terminal_restore();
