@@ -41,6 +41,12 @@ wait_for() {
 	done
 }
 
+# sum: the checksum of stdin.
+sum() { md5sum | cut -d ' ' -f 1; }
+
+# part_sum FILE FIRST COUNT: the checksum of COUNT MiB of a file, from MiB FIRST on.
+part_sum() { dd if="$1" bs=1M skip="$2" count="$3" 2>/dev/null | sum; }
+
 # await COMMAND...: until the command succeeds, or the guest is gone.
 await() {
 	until "$@" >/dev/null 2>&1; do
@@ -64,8 +70,9 @@ start() {
 	shift 2
 	# busybox's timeout becomes the program, with the watch in a child. A command in the
 	# background has /dev/null as its input, so the one that start was called with comes as 3.
-	busybox timeout -s KILL "${guest_limit:-180}" "${RINGVM:?}" run -k "${GUESTS:?}/$kernel/vmlinuz" \
-		-i "$GUESTS/$kernel/initrd" -p "console=ttyS0 loglevel=4 panic=-1 $words" "$@" \
+	busybox timeout -s KILL "${guest_limit:-300}" "${RINGVM:?}" run \
+		-k "${GUESTS:?}/$kernel/vmlinuz" -i "$GUESTS/$kernel/initrd" \
+		-p "console=ttyS0 loglevel=4 panic=-1 $words" "$@" \
 		<&3 >"$guest_name.out" 2>"$guest_name.err" &
 	guest_pid=$!
 } 3<&0

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 # All in one: what the machine is, its disk, its network.
-. /actions/boot.sh
-. /actions/disks.sh
-. /actions/ping.sh
+for action in boot disks ping; do
+	# shellcheck source=/dev/null
+	. "/actions/$action.sh"
+done

@@ -3,9 +3,9 @@
 . "${RIG:?}/lib.sh"
 
 truncate -s 16M one.img two.img
-start devices "rig=devices" -c 2 -d one.img,queues=2 -d two.img,ro -n mode=tap,tapif=rigtap0 -n mode=tap,tapif=rigtap1 \
-	--console-port name=port.one,path=one.port --console-port name=port.two,path=two.port --rng </dev/null
-finish
+guest devices "rig=devices" -c 2 -d one.img,queues=2 -d two.img,ro \
+	-n mode=tap,tapif=rigtap0 -n mode=tap,tapif=rigtap1 \
+	--console-port name=port.one,path=one.port --console-port name=port.two,path=two.port --rng
 ends devices 0
 for driver in blk:2 net:2 rng:1; do
 	found=$(tr -d '\r' <devices.out | grep -c "^rig: device .* virtio_${driver%:*}\$")
@@ -20,7 +20,7 @@ done
 
 # vda's two queues have a vector each, and 200 reads make about 200 interrupts on them.
 says devices "interrupt .*MSI.*virtio[0-9]+-req\.1" "a vector for each queue"
-total=$(tr -d '\r' <devices.out | awk '/^rig: interrupt .*MSI.*-req\./ { total += $4 + $5 } END { print total + 0 }')
+total=$(awk '/^rig: interrupt .*MSI.*-req\./ { total += $4 + $5 } END { print total + 0 }' devices.out)
 [ "$total" -ge 100 ] && [ "$total" -le 1000 ]
 ok $? "200 reads one after the other make about as many interrupts ($total)"
 lacks devices "interrupt .*(IO-APIC|fasteoi).*virtio.*" "no device fell back to INTx"

@@ -3,12 +3,13 @@
 . "${RIG:?}/lib.sh"
 
 dd if=/dev/urandom of=random bs=1M count=16 2>/dev/null
-sum=$(md5sum <random | cut -d ' ' -f 1)
+sum=$(sum <random)
 for kernel in cloud-6.1 newest; do
 	cp random disk.img
 	truncate -s 32M disk.img
 	cp disk.img second.img
-	guest "nomsi-$kernel" "pci=nomsi rig=disks" -c 2 -d disk.img -d second.img,direct -n mode=tap,tapif=rigtap0
+	guest "nomsi-$kernel" "pci=nomsi rig=disks" -c 2 -d disk.img -d second.img,direct \
+		-n mode=tap,tapif=rigtap0
 	ends "nomsi-$kernel" 0
 	for disk in a b; do
 		is "$(word "nomsi-$kernel" "vd$disk sum")" "$sum" "$kernel: vd$disk reads"
