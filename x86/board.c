@@ -20,6 +20,7 @@
 #include "x86/kernel.h"
 #include "x86/layout.h"
 #include "x86/memory_map.h"
+#include "x86/reset_vector.h"
 #include "x86/vcpu_regs.h"
 
 /* A device's eventfd and the pin that it raises. */
@@ -207,6 +208,8 @@ int board_boot(struct board *board)
 
 	if (!error)
 		error = acpi_tables_write(&acpi, &vm->memory);
+	if (!error)
+		error = reset_vector_write(&vm->memory);
 	return error ? error : vcpu_regs_enter(&vm->vcpus[0], &entry);
 }
 

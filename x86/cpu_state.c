@@ -33,9 +33,10 @@ static const struct state_piece {
 	const char *name;
 	unsigned long get, set;
 	size_t offset;
+	unsigned capability; /* that KVM may lack on this processor; 0: never */
 } pieces[] = {
 	{ "registers", KVM_GET_REGS, KVM_SET_REGS, offsetof(struct cpu_state, regs) },
-	{ "XCRs", KVM_GET_XCRS, KVM_SET_XCRS, offsetof(struct cpu_state, xcrs) },
+	{ "XCRs", KVM_GET_XCRS, KVM_SET_XCRS, offsetof(struct cpu_state, xcrs), KVM_CAP_XCRS },
 	{ "FPU", KVM_GET_XSAVE, KVM_SET_XSAVE, offsetof(struct cpu_state, xsave) },
 	{ "system registers", KVM_GET_SREGS, KVM_SET_SREGS, offsetof(struct cpu_state, sregs) },
 	{ "debug registers", KVM_GET_DEBUGREGS, KVM_SET_DEBUGREGS,
@@ -89,6 +90,11 @@ static void msr_list_remove(struct msr_list *list, unsigned place)
 	list->count--;
 	memmove(&list->indices[place], &list->indices[place + 1],
 		(list->count - place) * sizeof(list->indices[0]));
+}
+
+static bool piece_is_there(const struct state_piece *piece, const struct vcpu *vcpu)
+{
+	return !piece->capability || vm_capability(vcpu->vm, piece->capability) > 0;
 }
 
 /*
@@ -153,7 +159,8 @@ int cpu_state_save(struct cpu_state *state, struct vcpu *vcpu, struct msr_list *
 	int error;
 
 	for (unsigned i = 0; i < ARRAY_SIZE(pieces); i++)
-		if (ioctl(vcpu->fd, pieces[i].get, (char *)state + pieces[i].offset) < 0)
+		if (piece_is_there(&pieces[i], vcpu) &&
+		    ioctl(vcpu->fd, pieces[i].get, (char *)state + pieces[i].offset) < 0)
 			return fail_host_errno("vcpu%u: read %s", vcpu->index, pieces[i].name);
 	state->events.flags |= KVM_VCPUEVENT_VALID_NMI_PENDING | KVM_VCPUEVENT_VALID_SIPI_VECTOR;
 	error = save_nested(state, vcpu);
@@ -185,7 +192,8 @@ int cpu_state_load(const struct cpu_state *state, struct vcpu *vcpu)
 	if (state->nested && ioctl(vcpu->fd, KVM_SET_NESTED_STATE, state->nested) < 0)
 		return fail_host_errno("vcpu%u: put back nested state", vcpu->index);
 	for (unsigned i = 0; i < ARRAY_SIZE(pieces); i++)
-		if (ioctl(vcpu->fd, pieces[i].set, (const char *)state + pieces[i].offset) < 0)
+		if (piece_is_there(&pieces[i], vcpu) &&
+		    ioctl(vcpu->fd, pieces[i].set, (const char *)state + pieces[i].offset) < 0)
 			return fail_host_errno("vcpu%u: put back %s", vcpu->index,
 					       pieces[i].name);
 	done = ioctl(vcpu->fd, KVM_SET_MSRS, state->msrs);

@@ -8,6 +8,7 @@
  *	0x0_0009_FC00  +--------------------------------+
  *	               | kept from the guest's use      |  RAM, reserved
  *	0x0_000E_0000  | RSDP and ACPI tables           |
+ *	0x0_000F_FFF0  | reset vector                   |
  *	0x0_0010_0000  +--------------------------------+
  *	               | RAM, at most up to 3 GiB       |
  *	0x0_C000_0000  +--------------------------------+
@@ -44,7 +45,8 @@
 
 #define LAYOUT_LOW_RAM_END      UINT64_C(0x9fc00)
 #define LAYOUT_ACPI_GPA         UINT64_C(0xe0000)
-#define LAYOUT_ACPI_BYTES       UINT64_C(0x20000)
+#define LAYOUT_ACPI_BYTES       UINT64_C(0x10000)
+#define LAYOUT_RESET_VECTOR_GPA UINT64_C(0xffff0)
 #define LAYOUT_HIGH_RAM_GPA     MIB /* "high" as in "above the ISA hole" */
 
 #define LAYOUT_RAM_BELOW_4G_MAX (3 * GIB)
