@@ -352,8 +352,7 @@ static const struct option_key blk_keys[] = {
 	{ "ro", OPTION_FLAG, offsetof(struct blk_options, readonly), "refuse writes" },
 	{ "direct", OPTION_FLAG, offsetof(struct blk_options, direct), "the same as cache=direct" },
 	{ "cache", OPTION_CHOICE, offsetof(struct blk_options, cache),
-	  "auto (default): direct if that leaves blocks at 512 bytes, else writeback; or direct, "
-	  "writeback, writethrough, unsafe (flush does nothing)",
+	  "auto (default), direct, writeback, writethrough, unsafe; see ringvm-run(1)",
 	  .choices = cache_names },
 	{ "queues", OPTION_UINT, offsetof(struct blk_options, queues), "1 (default) to 16",
 	  .minimum = 1, .maximum = BLK_QUEUES_MAX },
