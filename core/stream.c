@@ -12,9 +12,11 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <stdatomic.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/bytes.h"
 #include "core/stream_peer.h"
@@ -225,6 +227,12 @@ static void output_start(struct stream *stream)
 	sqe = worker_sqe(stream->config.worker);
 	io_uring_prep_write(sqe, side->slot, span, (unsigned)min_u64(length, WRITE_BYTES),
 			    (uint64_t)-1);
+	/*
+	 * A terminal takes a write that doesn't fit as a reason to sleep, whatever
+	 * io_uring asked for: then on a thread of the kernel's, not on ours.
+	 */
+	if (side->blocks)
+		sqe->flags |= IOSQE_ASYNC;
 	side->busy = true;
 	worker_arm(sqe, &side->op);
 }
@@ -253,6 +261,17 @@ static void output_failed(struct stream *stream, int result)
 		output_drop(stream, strerror(result ? -result : EIO));
 }
 
+static void output_tell_room(struct stream *stream)
+{
+	uint32_t wanted = stream->room_wanted;
+
+	if (!wanted || stream->closing || byte_ring_room(&stream->out.ring) < wanted)
+		return;
+	stream->room_wanted = 0;
+	if (stream->config.ops->room)
+		stream->config.ops->room(stream);
+}
+
 static void output_done(struct ring_op *op, int result, uint32_t cqe_flags)
 {
 	struct stream *stream = container_of(op, struct stream, out.op);
@@ -264,13 +283,12 @@ static void output_done(struct ring_op *op, int result, uint32_t cqe_flags)
 	side->polling = false;
 	if (!polled && result > 0) {
 		side->failures = 0;
+		stream->written_bytes += (uint32_t)result;
 		byte_ring_drop(&side->ring, (size_t)result);
 	} else if (!polled && !side->ended) {
 		output_failed(stream, result);
 	}
-	if (!stream->closing && byte_ring_room(&side->ring) >= STREAM_OUTPUT_BYTES / 2 &&
-	    atomic_exchange(&stream->room_wanted, false) && stream->config.ops->room)
-		stream->config.ops->room(stream);
+	output_tell_room(stream);
 	output_start(stream);
 	settle(stream);
 }
@@ -317,11 +335,20 @@ bool stream_has_room(struct stream *stream, size_t length)
 	if (byte_ring_room(&stream->out.ring) >= length || stream->out.ended ||
 	    (is_socket(stream) && !stream->connected))
 		return true;
-	stream->room_wanted = true;
+	stream->room_wanted = (uint32_t)length;
 	return byte_ring_room(&stream->out.ring) >= length;
 }
 
 /* ---- Beginning and end ---- */
+
+/* Pipes take a page if they take anything, sockets and files never wait. */
+static bool may_block(int fd)
+{
+	struct stat status;
+
+	return !fstat(fd, &status) && S_ISCHR(status.st_mode) &&
+	       !(fcntl(fd, F_GETFL) & O_NONBLOCK);
+}
 
 int stream_attach(struct stream *stream, int in_fd, int out_fd)
 {
@@ -343,6 +370,7 @@ int stream_attach(struct stream *stream, int in_fd, int out_fd)
 	stream->in.slot = in_slot;
 	stream->out.fd = out_fd;
 	stream->out.slot = out_slot;
+	stream->out.blocks = out_fd >= 0 && may_block(out_fd);
 	stream->connected = true;
 	input_start(stream);
 	output_start(stream);

@@ -27,7 +27,7 @@ struct stream;
 /* Worker thread; NULL means: nothing to do. */
 struct stream_ops {
 	void (*input)(struct stream *stream); /* there is more to stream_read() */
-	void (*room)(struct stream *stream);  /* stream_has_room() said no, and now it may not */
+	void (*room)(struct stream *stream);  /* there is the room that stream_has_room() missed */
 	void (*connected)(struct stream *stream); /* stream->connected has changed */
 };
 
@@ -53,6 +53,7 @@ struct stream_side {
 	int slot;
 	bool busy;    /* op is in flight */
 	bool polling; /* and it waits for readiness */
+	bool blocks;  /* a transfer may block whoever issues it */
 	bool ended;   /* will never transfer again; of output also read by the device */
 	unsigned failures; /* in a row */
 	_Atomic bool asleep; /* the device's next take or put must wake the worker */
@@ -64,10 +65,11 @@ struct stream {
 	struct stream_config config;
 	struct stream_side in, out;
 	struct fd_watch input_watch; /* a reader in the background waits for its turn */
-	_Atomic bool room_wanted;
+	_Atomic uint32_t room_wanted; /* bytes that ops->room() waits for; 0: nobody waits */
 	bool connected; /* somebody is at the other end, as far as can be known; worker thread */
 	bool leaving;	/* a peer has gone; its transfers are being cancelled */
-	_Atomic uint64_t dropped_bytes; /* output that the host did not take */
+	uint64_t written_bytes;         /* output that the host took; worker thread */
+	_Atomic uint64_t dropped_bytes; /* output that it did not take */
 	struct log_limit log_limit;
 
 	/* stream_peer.c's: a listening socket; a pty's slave, so that its master never hangs up */
@@ -109,7 +111,10 @@ size_t stream_input_bytes(const struct stream *stream);
  */
 size_t stream_write(struct stream *stream, const void *data, size_t length);
 
-/* Whether stream_write() will take this much; if not, ops->room() comes once more fits. */
+/*
+ * Whether stream_write() will take this much, at most STREAM_OUTPUT_BYTES; if
+ * not, ops->room() comes when it will.
+ */
 bool stream_has_room(struct stream *stream, size_t length);
 
 #endif

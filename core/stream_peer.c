@@ -48,7 +48,8 @@ static int open_file(struct stream *stream, int *in_fd, int *out_fd)
 
 static int open_pty(struct stream *stream, int *in_fd, int *out_fd)
 {
-	int master = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
+	/* It is ours alone, so it may be non-blocking. */
+	int master = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC | O_NONBLOCK);
 	struct termios modes;
 	char slave[64];
 

@@ -1,0 +1,208 @@
+// SPDX-License-Identifier: MIT
+/*
+ * A port's bytes, between its two queues and its stream. Worker thread, but for
+ * opening and closing.
+ *
+ * Output is copied into the stream's buffer and its chain is used at once: a
+ * Linux console spins, interrupts off, until its chain comes back, so it must
+ * not wait for a terminal to be written. When the buffer is full the chain is
+ * kept back; a guest whose host takes nothing for STALL_NS any more then loses
+ * output instead of a CPU. A data port's guest sleeps meanwhile, so that one
+ * waits for as long as it takes.
+ */
+#include "virtio/console_device.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+#define STALL_NS UINT64_C(1000000000)
+#define FLUSH_NS UINT64_C(1000000000)
+
+/* ---- Output ---- */
+
+static void transmit_bytes(struct console_port *port, uint64_t length)
+{
+	struct chain *chain = &port->chain;
+
+	while (length) {
+		size_t step = (size_t)min_u64(chain->readable->iov_len, length);
+		size_t taken = port->dropping ? 0 : stream_write(&port->stream,
+								 chain->readable->iov_base, step);
+
+		port->stream.dropped_bytes += step - taken;
+		chain_skip_readable(chain, step);
+		length -= step;
+	}
+}
+
+static void stall_begin(struct console_port *port)
+{
+	if (!console_port_is_console(port) || port->stall.wait)
+		return;
+	port->stalled_at_bytes = port->stream.written_bytes;
+	/* Without a timer the guest waits, as a data port's does. */
+	worker_timer_start(console_worker(port->console), &port->stall, STALL_NS);
+}
+
+static void stall_expired(struct worker_timer *timer)
+{
+	struct console_port *port = container_of(timer, struct console_port, stall);
+
+	if (!port->holding)
+		return;
+	if (port->stalled_at_bytes != port->stream.written_bytes) {
+		stall_begin(port); /* slow, not stalled */
+		return;
+	}
+	port->dropping = true;
+	log_limited(&port->console->device.log_limit, "%s: the host does not read; output is "
+		    "dropped until it does", port->label);
+	virtqueue_again(port->transmit);
+}
+
+/* False: the rest of the chain has to wait. */
+static bool transmit_chain(struct console_port *port)
+{
+	while (port->chain.readable_bytes) {
+		uint64_t step = min_u64(port->chain.readable_bytes, STREAM_OUTPUT_BYTES);
+
+		if (!port->dropping && !stream_has_room(&port->stream, (size_t)step)) {
+			stall_begin(port);
+			return false;
+		}
+		transmit_bytes(port, step);
+	}
+	virtqueue_push(port->transmit, port->chain.head, 0);
+	return true;
+}
+
+static void transmit(struct console_port *port)
+{
+	while (port->holding || virtqueue_pop(port->transmit, &port->chain)) {
+		if (!port->holding)
+			port->chain_bytes = port->chain.readable_bytes;
+		port->holding = !transmit_chain(port);
+		if (port->holding)
+			return;
+	}
+}
+
+static void port_room(struct stream *stream)
+{
+	struct console_port *port = container_of(stream, struct console_port, stream);
+
+	port->dropping = false;
+	worker_timer_stop(console_worker(port->console), &port->stall);
+	virtqueue_again(port->transmit);
+}
+
+/* ---- Input ---- */
+
+static uint32_t receive_bytes(struct console_port *port, struct chain *chain)
+{
+	uint32_t written = 0;
+	size_t step = 1;
+
+	while (step && chain->writable_bytes) {
+		step = stream_read(&port->stream, chain->writable->iov_base,
+				   chain->writable->iov_len);
+		chain_skip_writable(chain, step);
+		written += (uint32_t)step;
+	}
+	return written;
+}
+
+/* A driver drops what comes before it has opened the port; it then says so. */
+static bool receives(const struct console_port *port)
+{
+	return !console_is_multiport(port->console) || port->guest_open;
+}
+
+static void receive(struct console_port *port)
+{
+	struct chain chain;
+
+	while (stream_input_bytes(&port->stream) && receives(port) &&
+	       virtqueue_pop(port->receive, &chain))
+		virtqueue_push(port->receive, chain.head, receive_bytes(port, &chain));
+}
+
+static void port_input(struct stream *stream)
+{
+	virtqueue_again(container_of(stream, struct console_port, stream)->receive);
+}
+
+static void port_connected(struct stream *stream)
+{
+	struct console_port *port = container_of(stream, struct console_port, stream);
+
+	console_control_connected(port);
+	port_room(stream); /* of one that has gone: the oldest output makes room */
+}
+
+/* ---- For console.c ---- */
+
+void console_port_kick(struct console_port *port, struct virtqueue *queue)
+{
+	if (queue == port->receive)
+		receive(port);
+	else
+		transmit(port);
+}
+
+void console_port_stop(struct console_port *port, struct virtqueue *queue)
+{
+	if (queue == port->receive)
+		return;
+	worker_timer_stop(console_worker(port->console), &port->stall);
+	port->dropping = false;
+	if (!port->holding)
+		return;
+	port->holding = false;
+	if (port->chain.readable_bytes == port->chain_bytes) {
+		virtqueue_unpop(queue, port->chain.head);
+		return;
+	}
+	/* Only a chain larger than the buffer is ever taken in parts. */
+	port->stream.dropped_bytes += port->chain.readable_bytes;
+	virtqueue_push(queue, port->chain.head, 0);
+}
+
+static const struct stream_ops port_stream = {
+	.input = port_input,
+	.room = port_room,
+	.connected = port_connected,
+};
+
+static void port_label(struct console_port *port)
+{
+	const char *device = port->console->device.deps.name;
+
+	if (!port->options)
+		snprintf(port->label, sizeof(port->label), "%s", device);
+	else if (port->options->name)
+		snprintf(port->label, sizeof(port->label), "%s: port %s", device,
+			 port->options->name);
+	else
+		snprintf(port->label, sizeof(port->label), "%s: port %u", device, port->id);
+}
+
+int console_port_open(struct console_port *port)
+{
+	struct stream_config config = {
+		.name = port->label,
+		.ops = &port_stream,
+		.worker = console_worker(port->console),
+		.terminal = port->options ? NULL : port->console->device.deps.terminal,
+		.path = port->options ? port->options->path : NULL,
+	};
+
+	port_label(port);
+	port->stall.expired = stall_expired;
+	return stream_open(&port->stream, &config);
+}
+
+void console_port_close(struct console_port *port)
+{
+	stream_close(&port->stream, FLUSH_NS);
+}
