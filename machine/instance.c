@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: MIT
 /*
- * Names as flock()ed files. A file left behind by a killed process is simply
+ * Names as locked files. A file left behind by a killed process is simply
  * locked again by the next; one that is being removed is told by its link count.
+ * The locks belong to the open file, as flock()'s do, but who only wants to know
+ * whether there is one need not take it: a name that is looked at stays free.
  */
 #include "machine/instance.h"
 
@@ -11,7 +13,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -58,6 +59,7 @@ static int file_path(const char *name, const char *suffix, char *path, size_t si
 
 static pid_t lock_pid(const char *path)
 {
+	struct flock lock = { .l_type = F_RDLCK, .l_whence = SEEK_SET };
 	char text[16] = "";
 	pid_t pid = 0;
 	int fd = open(path, O_RDONLY | O_CLOEXEC);
@@ -65,7 +67,7 @@ static pid_t lock_pid(const char *path)
 	if (fd < 0)
 		return 0;
 	/* Only a file that somebody holds is a name in use. */
-	if (flock(fd, LOCK_SH | LOCK_NB) && errno == EWOULDBLOCK &&
+	if (!fcntl(fd, F_OFD_GETLK, &lock) && lock.l_type != F_UNLCK &&
 	    pread(fd, text, sizeof(text) - 1, 0) > 0)
 		pid = (pid_t)strtol(text, NULL, 10);
 	close(fd);
@@ -75,14 +77,15 @@ static pid_t lock_pid(const char *path)
 /* The locked file, or -errno; -EAGAIN when it was removed while we waited for it. */
 static int lock_open(const char *path)
 {
+	struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
 	struct stat status;
 	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 	int error = 0;
 
 	if (fd < 0)
 		return -errno;
-	if (flock(fd, LOCK_EX | LOCK_NB))
-		error = errno == EWOULDBLOCK ? -EBUSY : -errno;
+	if (fcntl(fd, F_OFD_SETLK, &lock))
+		error = errno == EAGAIN || errno == EACCES ? -EBUSY : -errno;
 	else if (fstat(fd, &status) || !status.st_nlink)
 		error = -EAGAIN;
 	if (!error)
