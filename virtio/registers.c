@@ -151,9 +151,8 @@ uint8_t virtio_get_status(struct virtio_device *device)
 	uint8_t status;
 
 	lock_settled(device);
+	/* A device that had to be drained has FEATURES_OK set until it is. */
 	status = device->status;
-	if (device->resetting)
-		status |= VIRTIO_CONFIG_S_ACKNOWLEDGE;
 	pthread_mutex_unlock(&device->lock);
 	return status;
 }
@@ -259,7 +258,7 @@ static bool queue_changeable(const struct virtqueue *queue)
 {
 	const struct virtio_device *device = queue->device;
 
-	return !device->resetting && !queue->resetting && !queue->enabled &&
+	return !device->resetting && !queue->enabled &&
 	       (queue->was_reset || !(device->status & VIRTIO_CONFIG_S_DRIVER_OK));
 }
 
@@ -338,7 +337,6 @@ void virtio_queue_enable(struct virtio_device *device, unsigned index)
 		return;
 	if (queue_changeable(queue)) {
 		queue->enabled = true;
-		queue->was_reset = false;
 		if ((device->status & VIRTIO_CONFIG_S_DRIVER_OK) && !virtio_silenced(device))
 			start_queue(queue);
 	}

@@ -37,8 +37,8 @@ struct virtqueue {
 	bool enabled;
 	uint64_t desc_gpa, avail_gpa, used_gpa;
 
-	bool resetting; /* queue_reset was written, and the queue may still drain */
-	bool was_reset; /* may be set up again although the device is live */
+	bool resetting; /* queue_reset was written; enabled until it has drained */
+	bool was_reset; /* since DRIVER_OK: may be set up again although the device is live */
 
 	/* For the life of the device. */
 	int kick_fd; /* the guest has made buffers available */

@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <sched.h>
 #include <semaphore.h>
 #include <string.h>
 #include <unistd.h>
@@ -336,6 +337,7 @@ static void reset_waits_for_what_is_in_flight(void **state)
 		virtio_set_driver_features(device, 0, 0);
 		virtio_queue_reset(device, 0);
 	}
+	assert_int_equal(probe_of(driver)->counts.ready, 1);
 	assert_int_equal(virtio_device_quiesce(device, 10), -ETIMEDOUT);
 	assert_int_equal(probe_answer(driver, 0, 9, 0), 9);
 	assert_int_not_equal(virtio_get_status(device), 0);
@@ -443,13 +445,22 @@ static void reset_races(void **state)
 	assert_int_equal(probe_of(driver)->counts.start, probe_of(driver)->counts.stop);
 }
 
-static void *fail_often(void *argument)
-{
-	struct virtio_device *device = argument;
+struct failer {
+	struct virtio_device *device;
+	_Atomic unsigned asked, done;
+};
 
-	for (unsigned i = 0; i < 2000; i++) {
-		virtio_fail(device, "race %u", i);
-		virtio_config_update(device, 0, &i, sizeof(i));
+#define FAILURES 3000
+
+static void *fail_when_asked(void *argument)
+{
+	struct failer *failer = argument;
+
+	for (unsigned round = 1; round <= FAILURES; round++) {
+		while (failer->asked != round)
+			sched_yield();
+		virtio_fail(failer->device, "round %u", round);
+		failer->done = round;
 	}
 	return NULL;
 }
@@ -458,17 +469,19 @@ static void *fail_often(void *argument)
 static void failure_races_with_the_driver(void **state)
 {
 	struct driver *driver = *state;
+	struct failer failer = { .device = driver->device };
 	pthread_t thread;
 
-	driver_begin(driver);
-	assert_int_equal(pthread_create(&thread, NULL, fail_often, driver->device), 0);
-	for (unsigned i = 0; i < 2000; i++) {
-		virtio_set_status(driver->device, i & 1 ? LIVE : FAILED);
-		virtio_config_generation(driver->device);
+	assert_int_equal(pthread_create(&thread, NULL, fail_when_asked, &failer), 0);
+	for (unsigned round = 1; round <= FAILURES; round++) {
+		driver_reset(driver);
+		failer.asked = round;
+		for (unsigned bit = 0; failer.done != round; bit++)
+			virtio_set_status(driver->device, bit & 1 ? DRIVER : ACKNOWLEDGE);
+		virtio_set_status(driver->device, FAILED);
+		assert_true(virtio_get_status(driver->device) & NEEDS_RESET);
 	}
 	pthread_join(thread, NULL);
-	assert_int_equal(virtio_get_status(driver->device), LIVE | NEEDS_RESET | FAILED);
-	driver_reset(driver);
 }
 
 /* ---- Queues ---- */
@@ -533,6 +546,41 @@ static void enabled_queues_keep_their_values(void **state)
 	assert_int_equal(virtio_queue_address(device, 1, VIRTIO_RING_DESC), 0);
 	assert_int_equal(virtio_queue_size(device, 1), VIRTQUEUE_MAX);
 	assert_false(virtio_queue_enabled(device, 1));
+	expect_service(driver, 0);
+}
+
+/* Nor may it be set up while a reset of the device drains, or after one for a reset of its own. */
+static void queues_wait_for_a_device_reset(void **state)
+{
+	struct driver *driver = *state;
+	struct virtio_device *device = driver->device;
+
+	assert_true(driver_negotiate(driver, device->offered));
+	driver_set_up_queue(driver, 0, 16);
+	virtio_set_status(device, LIVE);
+	hold(driver, 0, 1, false);
+	virtio_set_status(device, 0);
+	virtio_queue_set_size(device, 1, 2);
+	virtio_queue_enable(device, 1);
+	assert_int_equal(virtio_queue_size(device, 1), VIRTQUEUE_MAX);
+	assert_false(virtio_queue_enabled(device, 1));
+	assert_int_equal(probe_answer(driver, 0, 1, 0), 1);
+	probe_release(driver, 0);
+	driver_reset(driver);
+
+	driver_begin(driver);
+	virtio_queue_reset(device, 1);
+	driver_reset(driver);
+	driver_begin(driver);
+	virtio_queue_reset(device, 1);
+	while (virtio_queue_resetting(device, 1))
+		sched_yield();
+	driver_reset(driver);
+	assert_true(driver_negotiate(driver, device->offered));
+	driver_set_up_queue(driver, 0, 16);
+	virtio_set_status(device, LIVE);
+	virtio_queue_set_size(device, 1, 2);
+	assert_int_equal(virtio_queue_size(device, 1), VIRTQUEUE_MAX);
 	expect_service(driver, 0);
 }
 
@@ -842,6 +890,8 @@ static void config_changes_are_told_and_counted(void **state)
 	assert_int_equal(virtio_config_read(device, 3, 1), 0xee);
 	assert_int_equal(event_fd_drain(device->config_fd), 0); /* no driver yet */
 	assert_int_not_equal((uint8_t)virtio_config_generation(device), before);
+	before = (uint8_t)virtio_config_generation(device);
+	assert_int_equal((uint8_t)virtio_config_generation(device), before);
 
 	driver_begin(driver);
 	before = (uint8_t)virtio_config_generation(device);
@@ -881,6 +931,7 @@ int main(void)
 		TEST(sizes_are_powers_of_two_within_bounds),
 		TEST(queues_out_of_range_are_not_there),
 		TEST(enabled_queues_keep_their_values),
+		TEST(queues_wait_for_a_device_reset),
 		TEST(a_queue_is_reset_alone),
 		TEST(queue_reset_must_be_negotiated),
 		TEST(device_reset_takes_over_a_queue_reset),
