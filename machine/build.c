@@ -67,7 +67,8 @@ static int board_build(struct machine *machine)
 		.kernel_path = config->kernel_path,
 		.initrd_path = config->initrd_path,
 		.command_line = config->command_line,
-		.serial_terminal = &machine->terminal,
+		.serial_terminal = config->console == MACHINE_CONSOLE_SERIAL ?
+					   &machine->terminal : NULL,
 		.worker = &machine->control,
 	};
 
@@ -214,6 +215,8 @@ void machine_destroy(struct machine *machine)
 	while (machine->device_count)
 		virtio_pci_destroy(machine->devices[--machine->device_count]);
 	free(machine->devices);
+	for (unsigned i = 0; i < machine->io_worker_count; i++)
+		worker_stop(&machine->io_workers[i]);
 	while (machine->io_worker_count)
 		worker_destroy(&machine->io_workers[--machine->io_worker_count]);
 	free(machine->io_workers);

@@ -17,6 +17,7 @@
 #include "base/log.h"
 #include "hw/board.h"
 #include "virtio/blk.h"
+#include "virtio/console.h"
 #include "virtio/rng.h"
 
 #define DEFAULT_MEMORY_BYTES (512 * MIB)
@@ -41,11 +42,19 @@ int machine_config_init(struct machine_config *config)
 	return fail_host(ENOMEM, "run: out of memory");
 }
 
+static void console_options_free(struct console_options *console)
+{
+	while (console->port_count)
+		options_free(console_port_keys, &console->ports[--console->port_count]);
+}
+
 void machine_config_destroy(struct machine_config *config)
 {
 	while (config->device_count) {
 		struct device_config *device = &config->devices[--config->device_count];
 
+		if (device->type == &virtio_console)
+			console_options_free(device->options);
 		if (device->type->keys)
 			options_free(device->type->keys, device->options);
 		free(device->options);
@@ -102,6 +111,31 @@ int machine_config_add_device(struct machine_config *config, const struct virtio
 	return type->keys && text ? options_parse(what, text, type->keys, device->options) : 0;
 }
 
+/* The machine's one virtio console, made when it is first wanted. */
+static struct device_config *console_of(struct machine_config *config)
+{
+	for (unsigned i = 0; i < config->device_count; i++)
+		if (config->devices[i].type == &virtio_console)
+			return &config->devices[i];
+	return device_add(config, &virtio_console);
+}
+
+int machine_config_add_console_port(struct machine_config *config, const char *text)
+{
+	struct device_config *device = console_of(config);
+	struct console_options *console;
+
+	if (!device)
+		return -EINVAL;
+	console = device->options;
+	if (console->port_count == CONSOLE_PORT_OPTIONS_MAX)
+		return fail(ENOSPC, "--console-port: %u are the most that a console has",
+			    CONSOLE_PORT_OPTIONS_MAX);
+	/* Counted before it is read, so that what a failure leaves is freed. */
+	return options_parse("--console-port", text, console_port_keys,
+			     &console->ports[console->port_count++]);
+}
+
 static int name_check(const char *name)
 {
 	size_t length = strlen(name);
@@ -144,6 +178,8 @@ static bool parameters_have(const struct machine_config *config, const char *key
  */
 static int command_line_build(struct machine_config *config)
 {
+	const char *console = config->console == MACHINE_CONSOLE_VIRTIO ? "console=hvc0" :
+			      board_serial_console();
 	const char *root = "";
 	const char *parameters = config->parameters ? config->parameters : "";
 	int length;
@@ -155,7 +191,7 @@ static int command_line_build(struct machine_config *config)
 		length = asprintf(&config->command_line, "%s", parameters);
 	else
 		length = asprintf(&config->command_line, "%s panic=-1%s%s%s",
-				  board_serial_console(), root,
+				  console, root,
 				  *parameters ? " " : "", parameters);
 	if (length >= 0)
 		return 0;
@@ -179,6 +215,14 @@ int machine_config_complete(struct machine_config *config)
 		error = machine_config_add_device(config, &virtio_rng, NULL);
 		if (error)
 			return error;
+	}
+	if (config->console == MACHINE_CONSOLE_VIRTIO) {
+		struct device_config *device = console_of(config);
+
+		if (!device)
+			return -EINVAL;
+		device->terminal = true;
+		((struct console_options *)device->options)->terminal = true;
 	}
 	return command_line_build(config);
 }

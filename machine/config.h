@@ -15,6 +15,7 @@
 #define MACHINE_DEVICES_MAX 31 /* slots of PCI bus 0 beside the host bridge */
 #define MACHINE_NAME_MAX 63
 
+enum machine_console { MACHINE_CONSOLE_SERIAL, MACHINE_CONSOLE_VIRTIO };
 enum machine_reboot { MACHINE_REBOOT_EXIT, MACHINE_REBOOT_RESTART };
 
 struct device_config {
@@ -33,6 +34,7 @@ struct machine_config {
 	char *command_line; /* whole, once complete */
 	uint64_t memory_bytes;
 	unsigned vcpu_count;
+	enum machine_console console;
 	enum machine_reboot reboot;
 	unsigned stop_timeout_s; /* between the power button and cutting the power */
 	bool no_defaults;
@@ -50,6 +52,9 @@ void machine_config_destroy(struct machine_config *config);
  */
 int machine_config_add_device(struct machine_config *config, const struct virtio_type *type,
 			      const char *text);
+
+/* Adds a port to the virtio console, and that console if there is none yet. */
+int machine_config_add_console_port(struct machine_config *config, const char *text);
 
 /* Checks the whole, fills in defaults, and puts the command line together. */
 int machine_config_complete(struct machine_config *config);

@@ -5,12 +5,14 @@
 #include <string.h>
 
 #include "virtio/blk.h"
+#include "virtio/console.h"
 #include "virtio/net.h"
 #include "virtio/rng.h"
 
 const struct virtio_type *const device_types[] = {
 	&virtio_blk,
 	&virtio_net,
+	&virtio_console,
 	&virtio_rng,
 	NULL,
 };

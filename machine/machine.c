@@ -229,8 +229,6 @@ int machine_run(const struct machine_config *config)
 		control_destroy(machine.socket);
 		_exit(machine.exit_status);
 	}
-	for (unsigned i = 0; i < machine.io_worker_count; i++)
-		worker_stop(&machine.io_workers[i]);
 	machine_destroy(&machine);
 	return machine.exit_status;
 }

@@ -59,7 +59,7 @@ struct machine {
 
 /* All of it, nothing running. 0 or a failure, logged and undone. */
 int machine_build(struct machine *machine, const struct machine_config *config);
-/* vCPUs and io workers have ended. */
+/* vCPUs have ended, devices are quiet; io workers may run, for devices to finish with. */
 void machine_destroy(struct machine *machine);
 
 /* ---- machine/machine.c: its life ---- */

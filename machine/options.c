@@ -13,6 +13,7 @@
 #include "base/bytes.h"
 #include "base/log.h"
 #include "machine/device_types.h"
+#include "virtio/console.h"
 
 #define OPTIONS_MAX 48
 
@@ -85,6 +86,17 @@ static int name_set(struct machine_config *config, const char *value)
 	return string_set(&config->name, "name", value);
 }
 
+static int console_set(struct machine_config *config, const char *value)
+{
+	if (!strcmp(value, "serial"))
+		config->console = MACHINE_CONSOLE_SERIAL;
+	else if (!strcmp(value, "virtio"))
+		config->console = MACHINE_CONSOLE_VIRTIO;
+	else
+		return fail(EINVAL, "--console: '%s': expected serial or virtio", value);
+	return 0;
+}
+
 static int reboot_set(struct machine_config *config, const char *value)
 {
 	if (!strcmp(value, "exit"))
@@ -138,6 +150,10 @@ static const struct run_option plain_options[] = {
 	{ "params", 'p', "TEXT", params_add, "kernel parameters, after the default ones" },
 	{ "mem", 'm', "SIZE", mem_set, "memory: 512M (default), 4G; bare numbers are MiB" },
 	{ "cpus", 'c', "N", cpus_set, "virtual processors; 1 (default)" },
+	{ "console", 0, "KIND", console_set, "on this terminal: serial (ttyS0, default) or "
+	  "virtio (hvc0)" },
+	{ "console-port", 0, "PORT", machine_config_add_console_port,
+	  "another console or channel: name=N,path=P" },
 	{ "reboot", 0, "WHAT", reboot_set, "when the guest resets: exit (default) or restart" },
 	{ "stop-timeout", 0, "SEC", stop_timeout_set,
 	  "from power button to power cut; 10 (default)" },
@@ -247,7 +263,7 @@ static void help_overview(FILE *out)
 			help_line(out, device_types[i]->option_letter, device_types[i]->option,
 				  device_types[i]->keys ? "..." : NULL,
 				  device_types[i]->option_help);
-	fprintf(out, "\nMore on a device: ringvm run --help=disk, =network\n");
+	fprintf(out, "\nMore on a device: ringvm run --help=disk, =network, =console-port\n");
 }
 
 static void help_keys(FILE *out, const char *option, const struct option_key *keys)
@@ -268,6 +284,10 @@ bool machine_options_help(FILE *out, const char *topic)
 
 	if (!topic) {
 		help_overview(out);
+		return true;
+	}
+	if (!strcmp(topic, "console-port")) {
+		help_keys(out, topic, console_port_keys);
 		return true;
 	}
 	type = device_type_of_option(topic);
