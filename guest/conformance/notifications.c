@@ -141,22 +141,27 @@ static void c72_flags(struct virtio_device *device)
 static void c73_event(struct virtio_device *device)
 {
 	struct virtqueue *queue = subject_queue(device);
+	uint16_t max = virtio_queue_max(device, queue->index);
+	uint16_t size = max < RING ? max : RING;
 	uint64_t before;
 
-	start_with_size(device, virtio_usual_features(device), RING);
+	start_with_size(device, virtio_usual_features(device), size);
 	queue->avail->flags = VRING_AVAIL_F_NO_INTERRUPT;
 	queue->avail->ring[queue->size] = 2;
 	before = interrupts_of_one(device);
 	before += interrupts_of_one(device);
+	if (before)
+		note("%s: %lu interrupts of two requests", device->name, before);
 	ok(before == 0, "C73 %s: no interrupt before used_event", device->name);
 	ok(interrupts_of_one(device) == 1, "C73 %s: one at used_event, flags are ignored",
 	   device->name);
 	ok(interrupts_of_one(device) == 0, "C73 %s: none after", device->name);
 	ok(queue->used->flags == 0, "C74 %s: with EVENT_IDX used.flags is 0", device->name);
-	start_with_size(device, virtio_usual_features(device), RING);
+	virtio_reset(device);
+	start_with_size(device, virtio_usual_features(device), size);
 	fill_ring(device);
-	run_many(queue, 65536 - RING / 2, RING / 2);
-	run_many(queue, RING / 2 - 2, RING / 2 - 2);
+	run_many(queue, 65536u - size / 2, size / 2);
+	run_many(queue, size / 2 - 2u, (uint16_t)(size / 2 - 2));
 	before = arch_line_count(queue->line);
 	queue->avail->ring[queue->size] = 0;
 	arch_full_barrier();

@@ -152,6 +152,8 @@ bool virtio_reset(struct virtio_device *device)
 			return false;
 		arch_wait_ns(300000);
 	}
+	/* Interrupts were off: what was raised before the reset is counted now. */
+	arch_wait_ns(50000);
 	return true;
 }
 
