@@ -263,6 +263,10 @@ void virtio_queue_setup(struct virtio_device *device, uint16_t queue, uint16_t s
 {
 	uint16_t max = virtio_queue_max(device, queue);
 
+	/* Not there without a feature that was not accepted. */
+	device->queues[queue].size = 0;
+	if (!max)
+		return;
 	if (!size)
 		size = max < DEFAULT_RING_SIZE ? max : DEFAULT_RING_SIZE;
 	virtqueue_init(&device->queues[queue], size);
