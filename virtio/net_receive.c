@@ -4,9 +4,9 @@
  * for the link to be readable; then it reads a batch of frames at once, each
  * into buffers for a frame of the size that came of late and, behind them, into
  * a tail of its own memory. So no frame is lost by a wrong guess: what landed in
- * the tail is copied into further buffers, and the guess grows. Without buffers
- * from the guest it does not read: the link's own queue overflows, as a network
- * card's does. The pair's worker.
+ * the tail is copied into further buffers, for which it waits a moment, and the
+ * guess grows. Without buffers from the guest it does not read: the link's own
+ * queue overflows, as a network card's does. The pair's worker.
  */
 #include "virtio/net_device.h"
 
@@ -18,6 +18,7 @@
 
 #define TAIL_BYTES (68 * KIB)	/* more than any frame: one that fills it was cut */
 #define BATCH_MIN 2		/* one frame, and the news that there is no other */
+#define HOLD_NS (100 * UINT64_C(1000000)) /* that a frame waits for buffers it lacks */
 #define SPAN_SURPLUS_BATCHES 16 /* before the guess shrinks */
 
 /* What is looked at of a frame, in one read of guest memory. */
@@ -292,19 +293,24 @@ static void frame_push(struct net_receive *receive, const struct net_place *plac
 	}
 }
 
-/* For buffers that the next pass may pop, unless the last one popped none. */
+/*
+ * Whether the guest may yet bring the buffers that a frame lacks: most often it
+ * is about to post again what it was just given. Not for long, as those may be
+ * all that it has; and the whole ring is all in any case.
+ */
 static bool frame_may_wait(struct net_pair *pair)
 {
 	struct net_receive *receive = &pair->receive;
 
-	if (!virtio_has(&pair->net->device, VIRTIO_NET_F_MRG_RXBUF) ||
-	    !virtqueue_running(receive->queue) || receive->tried_with == receive->buffer_count)
+	if (!virtio_has(&pair->net->device, VIRTIO_NET_F_MRG_RXBUF) || receive->hold_over ||
+	    !virtqueue_running(receive->queue) || receive->buffer_count == receive->queue->size)
 		return false;
-	receive->tried_with = receive->buffer_count;
-	return true;
+	if (!receive->holding)
+		receive->holding = !worker_timer_start(pair->worker, &receive->hold, HOLD_NS);
+	return receive->holding;
 }
 
-/* All of the frame, or none of it; false if it might find room in the next pass. */
+/* All of the frame, or none of it; false if it waits for buffers. */
 static bool frame_deliver(struct net_pair *pair, struct net_place *place)
 {
 	struct net_receive *receive = &pair->receive;
@@ -369,10 +375,16 @@ static void receive_settle(struct net_pair *pair)
 	}
 	receive_adapt(receive, filled, largest);
 	receive->delivered = 0;
-	receive->tried_with = 0;
 }
 
-/* A frame may need more buffers than one pass may pop: then the next one goes on. */
+static void hold_end(struct net_pair *pair)
+{
+	pair->receive.holding = false;
+	pair->receive.hold_over = false;
+	worker_timer_stop(pair->worker, &pair->receive.hold);
+}
+
+/* All frames of a batch; a kick goes on with those that wait for buffers. */
 static void receive_deliver(struct net_pair *pair)
 {
 	struct net_receive *receive = &pair->receive;
@@ -380,10 +392,9 @@ static void receive_deliver(struct net_pair *pair)
 	while (receive->delivered < receive->place_count) {
 		struct net_place *place = &receive->places[receive->delivered];
 
-		if (place->frame_bytes && !frame_deliver(pair, place)) {
-			virtqueue_again(receive->queue);
+		if (place->frame_bytes && !frame_deliver(pair, place))
 			return;
-		}
+		hold_end(pair);
 		if (place->count && receive->buffers[place->first].state == NET_BUFFER_HELD)
 			place_release(receive, place);
 		receive->delivered++;
@@ -394,6 +405,15 @@ static void receive_deliver(struct net_pair *pair)
 		virtqueue_again(receive->queue);
 	else
 		buffers_give_back(receive);
+}
+
+static void receive_hold_over(struct worker_timer *timer)
+{
+	struct net_receive *receive = container_of(timer, struct net_receive, hold);
+
+	receive->holding = false;
+	receive->hold_over = true;
+	receive_deliver(container_of(receive, struct net_pair, receive));
 }
 
 static void receive_answered(struct net_pair *pair)
@@ -522,6 +542,7 @@ int net_receive_init(struct net_pair *pair)
 	if (!receive->buffers || !receive->tails)
 		return fail_host(ENOMEM, "%s: out of memory", name);
 	receive->wait.ready = receive_ready;
+	receive->hold.expired = receive_hold_over;
 	for (unsigned i = 0; i < NET_BATCH; i++) {
 		receive->places[i].pair = pair;
 		receive->places[i].io.done = receive_done;

@@ -40,7 +40,6 @@ struct net_receive {
 	unsigned buffer_count, buffer_limit;
 	struct net_place places[NET_BATCH];
 	unsigned place_count, delivered;
-	unsigned tried_with; /* so many buffers were not enough for a frame */
 	unsigned pending; /* reads without a result, and one while reads are being issued */
 	struct iovec iovs[NET_IOVS];
 	unsigned iov_count;
@@ -51,6 +50,8 @@ struct net_receive {
 	bool readable;	       /* the link may have a frame */
 	bool waiting;
 	struct link_wait wait;
+	bool holding, hold_over; /* the frame after `delivered` waits for buffers; long enough */
+	struct worker_timer hold;
 };
 
 /* Control thread. 0 or a failure, logged. */

@@ -433,6 +433,42 @@ static void drops_what_has_no_room(void **state)
 	(void)state;
 }
 
+/* One that lacks buffers waits for them, and is dropped only when none come for a while. */
+static void holds_a_frame_for_buffers(void **state)
+{
+	struct rig *rig = rig_begin(&(struct rig_config){ 0 });
+	uint32_t bytes;
+	uint16_t head;
+
+	for (unsigned seed = 0; seed < 20; seed++) {
+		rx_post(rig, 0, 2, 1536);
+		send_made(rig, 9000, seed);
+		send_made(rig, 60, seed);
+		for (unsigned i = 0; i < 5; i++) {
+			if (i == 2)
+				rig_nap_ms(2);
+			rx_post(rig, 0, 1, 1536);
+		}
+		take_made(rig, 9000, seed);
+		take_made(rig, 60, seed);
+	}
+	rx_post(rig, 0, 3, 1536);
+	send_made(rig, 9000, 1);
+	send_made(rig, 70, 2);
+	assert_false(driver_wait(rig_rx(rig, 0), &head, &bytes, 1));
+	take_made(rig, 70, 2);
+	/* A reset or a pause does not wait for it. */
+	send_made(rig, 9000, 1);
+	rig_nap_ms(2);
+	assert_int_equal(virtio_device_pause(rig->driver->device, RIG_TIMEOUT_MS), 0);
+	virtio_device_resume(rig->driver->device);
+	rx_expect(rig, 0, 60, 1);
+	send_made(rig, 9000, 1);
+	rig_nap_ms(2);
+	rig_destroy(rig);
+	(void)state;
+}
+
 static void drops_short_frames(void **state)
 {
 	struct rig *rig = rig_begin(&(struct rig_config){ 0 });
@@ -737,6 +773,7 @@ int main(void)
 		cmocka_unit_test(returns_useless_buffers),
 		cmocka_unit_test(recovers_from_no_buffers),
 		cmocka_unit_test(drops_what_has_no_room),
+		cmocka_unit_test(holds_a_frame_for_buffers),
 		cmocka_unit_test(drops_short_frames),
 		cmocka_unit_test(pauses_and_resumes),
 		cmocka_unit_test(serves_again_after_resets),
