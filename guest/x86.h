@@ -7,13 +7,13 @@
 #define GUEST_X86_H
 
 #define SELECTOR_CODE32 0x08
-#define SELECTOR_CODE   0x10
-#define SELECTOR_DATA   0x18
+#define SELECTOR_CODE	0x10
+#define SELECTOR_DATA	0x18
 
 #define BOOT_PVH   1
 #define BOOT_LINUX 2
 
-#define X86_AP_START 0x8000	/* one page, below 1 MiB */
+#define X86_AP_START 0x8000 /* one page, below 1 MiB */
 #define X86_AP_STACK 4096
 #define X86_CPU_MAX  512
 
@@ -71,7 +71,9 @@ static inline uint64_t msr_read(uint32_t msr)
 
 static inline void msr_write(uint32_t msr, uint64_t value)
 {
-	__asm__ volatile("wrmsr" : : "a"((uint32_t)value), "d"((uint32_t)(value >> 32)), "c"(msr)
+	__asm__ volatile("wrmsr"
+			 :
+			 : "a"((uint32_t)value), "d"((uint32_t)(value >> 32)), "c"(msr)
 			 : "memory");
 }
 
@@ -91,7 +93,8 @@ static inline struct cpuid cpuid_read(uint32_t leaf, uint32_t subleaf)
 {
 	struct cpuid id;
 
-	__asm__ volatile("cpuid" : "=a"(id.eax), "=b"(id.ebx), "=c"(id.ecx), "=d"(id.edx)
+	__asm__ volatile("cpuid"
+			 : "=a"(id.eax), "=b"(id.ebx), "=c"(id.ecx), "=d"(id.edx)
 			 : "a"(leaf), "c"(subleaf));
 	return id;
 }
@@ -99,7 +102,8 @@ static inline struct cpuid cpuid_read(uint32_t leaf, uint32_t subleaf)
 /* Identity-maps [gpa, gpa + bytes) in 2 MiB pages; what is mapped already stays. */
 void x86_map(uint64_t gpa, uint64_t bytes);
 
-/* x86_interrupt.c: IDT, local APIC and clock. x86_interrupt_init() once, x86_apic_init() on each CPU. */
+/* x86_interrupt.c: IDT, local APIC and clock. x86_interrupt_init() once, x86_apic_init() on each
+ * CPU. */
 void x86_interrupt_init(void);
 void x86_apic_init(void);
 uint32_t x86_apic_id(void);

@@ -114,7 +114,8 @@ static void read_dsdt(const struct table *dsdt)
 	for (at += sizeof(*dsdt); at + S5_BYTES <= end; at++) {
 		if (at[0] == 0x8a && at[1] == 0x2b && !at[2] && !at[3] && at + QWORD_BYTES <= end)
 			read_window(at, 8);
-		else if (at[0] == 0x87 && at[1] == 0x17 && !at[2] && !at[3] && at + DWORD_BYTES <= end)
+		else if (at[0] == 0x87 && at[1] == 0x17 && !at[2] && !at[3] &&
+			 at + DWORD_BYTES <= end)
 			read_window(at, 4);
 		else if (at[0] == '_' && !memcmp(at, "_S5_", 4))
 			read_sleep_type(at);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-/* Application processors: started one after the other by INIT and SIPI, each in a function given. */
+/* Application processors: started one after the other by INIT and SIPI, each in a function given.
+ */
 #include "kit/arch.h"
 #include "kit/text.h"
 #include "x86.h"
@@ -12,7 +13,7 @@ extern const char ap_trampoline[], ap_trampoline_end[];
 void x86_ap_main(unsigned cpu);
 
 struct x86_cpus x86_cpus;
-unsigned x86_ap_started;	/* counted by ap_protected in x86_start.S */
+unsigned x86_ap_started; /* counted by ap_protected in x86_start.S */
 
 static void (*volatile ap_entry)(unsigned cpu);
 static volatile unsigned ap_running;

@@ -9,31 +9,31 @@
 #include "kit/text.h"
 #include "x86.h"
 
-#define APIC_BASE_MSR	    0x1b
-#define APIC_BASE_ENABLE    0x800
-#define APIC_BASE_X2	    0x400
-#define APIC_GPA	    UINT64_C(0xfee00000)
-#define APIC_X2_MSR	    0x800
-#define APIC_ID		    0x02
-#define APIC_EOI	    0x0b
-#define APIC_SPURIOUS	    0x0f
-#define APIC_COMMAND	    0x30
-#define APIC_LVT_TIMER	    0x32
-#define APIC_TIMER_INITIAL  0x38
-#define APIC_TIMER_CURRENT  0x39
-#define APIC_TIMER_DIVIDE   0x3e
-#define APIC_DIVIDE_BY_1    0x0b
-#define APIC_SOFTWARE_ON    0x100
-#define CPUID_X2APIC	    (1u << 21)
-#define IOAPIC_GPA	    UINT64_C(0xfec00000)
-#define IOAPIC_WINDOW	    0x10
-#define IOAPIC_ENTRY	    0x10
-#define IOAPIC_PINS	    24
-#define IOAPIC_PCI_FIRST    16
-#define IOAPIC_LEVEL	    0x8000
-#define PIC_MASTER_MASK	    0x21
-#define PIC_SLAVE_MASK	    0xa1
-#define CALIBRATE_NS	    2000000
+#define APIC_BASE_MSR	   0x1b
+#define APIC_BASE_ENABLE   0x800
+#define APIC_BASE_X2	   0x400
+#define APIC_GPA	   UINT64_C(0xfee00000)
+#define APIC_X2_MSR	   0x800
+#define APIC_ID		   0x02
+#define APIC_EOI	   0x0b
+#define APIC_SPURIOUS	   0x0f
+#define APIC_COMMAND	   0x30
+#define APIC_LVT_TIMER	   0x32
+#define APIC_TIMER_INITIAL 0x38
+#define APIC_TIMER_CURRENT 0x39
+#define APIC_TIMER_DIVIDE  0x3e
+#define APIC_DIVIDE_BY_1   0x0b
+#define APIC_SOFTWARE_ON   0x100
+#define CPUID_X2APIC	   (1u << 21)
+#define IOAPIC_GPA	   UINT64_C(0xfec00000)
+#define IOAPIC_WINDOW	   0x10
+#define IOAPIC_ENTRY	   0x10
+#define IOAPIC_PINS	   24
+#define IOAPIC_PCI_FIRST   16
+#define IOAPIC_LEVEL	   0x8000
+#define PIC_MASTER_MASK	   0x21
+#define PIC_SLAVE_MASK	   0xa1
+#define CALIBRATE_NS	   2000000
 
 #define VECTOR_EXCEPTIONS 32
 #define VECTOR_TIMER	  0x20
@@ -66,7 +66,7 @@ static volatile uint64_t interrupt_counts[256];
 static void (*interrupt_hooks[256])(void);
 static unsigned next_line = VECTOR_LINES;
 static bool x2apic;
-static uint64_t tsc_start, ns_per_tsc_32;	/* nanoseconds in 2^-32 */
+static uint64_t tsc_start, ns_per_tsc_32; /* nanoseconds in 2^-32 */
 
 static uint32_t apic_read(unsigned reg)
 {
@@ -149,10 +149,11 @@ void x86_interrupt_init(void)
 	for (unsigned vector = 0; vector < 256; vector++) {
 		uint64_t stub = (uint64_t)interrupt_stubs + vector * 16;
 
-		idt[vector] = (struct gate){ (uint16_t)stub, SELECTOR_CODE, 0x8e00,
+		idt[vector] = (struct gate){ (uint16_t)stub,	     SELECTOR_CODE,	     0x8e00,
 					     (uint16_t)(stub >> 16), (uint32_t)(stub >> 32), 0 };
 	}
-	/* Firmware, where there is any, leaves the old interrupt controllers at exception vectors. */
+	/* Firmware, where there is any, leaves the old interrupt controllers at exception vectors.
+	 */
 	port_write8(PIC_MASTER_MASK, 0xff);
 	port_write8(PIC_SLAVE_MASK, 0xff);
 	x2apic = cpuid_read(1, 0).ecx & CPUID_X2APIC;

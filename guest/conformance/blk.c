@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * C86-C97: the block device (virtio 1.2, 5.2), on each that is there. A read-only disk gets the tests
- * of refusal, others those that write. Params: sectors=N, the capacity to be found. What survives
- * the host (C90, C91) can't be seen from inside.
+ * C86-C97: the block device (virtio 1.2, 5.2), on each that is there. A read-only disk gets the
+ * tests of refusal, others those that write. Params: sectors=N, the capacity to be found. What
+ * survives the host (C90, C91) can't be seen from inside.
  */
 #include "kit/memory.h"
 #include "kit/subject.h"
@@ -12,7 +12,7 @@
 #define SECTOR	      512
 #define LARGE	      (1 << 20)
 #define POISON	      0xa5
-#define SPARE_SECTORS 16	/* beyond what the subject's requests read */
+#define SPARE_SECTORS 16 /* beyond what the subject's requests read */
 
 #define CONFIG(field) offsetof(struct virtio_blk_config, field)
 
@@ -26,7 +26,7 @@ struct command {
 
 static struct virtio_device *device;
 static uint64_t capacity;
-static uint8_t *buffer, *other;	/* LARGE each */
+static uint8_t *buffer, *other; /* LARGE each */
 
 static struct {
 	struct virtio_blk_outhdr header;
@@ -111,7 +111,8 @@ static void c86_config(void)
 	if (device->offered & BIT64(VIRTIO_BLK_F_BLK_SIZE)) {
 		uint32_t size = virtio_config_read32(device, CONFIG(blk_size));
 
-		ok(size >= SECTOR && !(size & (size - 1)), "C86 %s: blk_size %u", device->name, size);
+		ok(size >= SECTOR && !(size & (size - 1)), "C86 %s: blk_size %u", device->name,
+		   size);
 	}
 	if (device->offered & BIT64(VIRTIO_BLK_F_SEG_MAX))
 		ok(virtio_config_read32(device, CONFIG(seg_max)) + 2 <= virtio_queue_max(device, 0),
@@ -146,7 +147,8 @@ static void c88_sizes(void)
 		uint64_t sector = capacity - bytes / SECTOR;
 
 		mark(buffer, bytes, i + 1);
-		ok(write_sectors(sector, buffer, bytes) == VIRTIO_BLK_S_OK && last.used.written == 1,
+		ok(write_sectors(sector, buffer, bytes) == VIRTIO_BLK_S_OK &&
+			   last.used.written == 1,
 		   "C88 %s: OUT of %s at the end", device->name, sizes[i].what);
 		mark(other, bytes, 99);
 		ok(read_sectors(sector, other, bytes) == VIRTIO_BLK_S_OK &&
@@ -157,8 +159,11 @@ static void c88_sizes(void)
 
 static void c88_beyond(void)
 {
-	const uint64_t sectors[] = { capacity, capacity - 1, capacity + 1, UINT64_C(1) << 55,
-				     UINT64_MAX / SECTOR, UINT64_MAX / SECTOR + 1, UINT64_MAX };
+	const uint64_t sectors[] = {
+		capacity,	   capacity - 1,	capacity + 1,
+		UINT64_C(1) << 55, UINT64_MAX / SECTOR, UINT64_MAX / SECTOR + 1,
+		UINT64_MAX
+	};
 	bool refused = true;
 
 	read_sectors(capacity - 1, buffer, SECTOR);
@@ -232,8 +237,8 @@ static void c93_discard(void)
 		skip("DISCARD is not offered", "C93 %s: discard", device->name);
 		return;
 	}
-	ok(run_ranges(VIRTIO_BLK_T_DISCARD, &range, 1) == VIRTIO_BLK_S_OK, "C93 %s: DISCARD ends well",
-	   device->name);
+	ok(run_ranges(VIRTIO_BLK_T_DISCARD, &range, 1) == VIRTIO_BLK_S_OK,
+	   "C93 %s: DISCARD ends well", device->name);
 	range.flags = 1;
 	ok(run_ranges(VIRTIO_BLK_T_DISCARD, &range, 1) == VIRTIO_BLK_S_UNSUPP,
 	   "C93 %s: DISCARD with the unmap flag is UNSUPP", device->name);
@@ -309,7 +314,8 @@ static void c95_c96_others(void)
 	run(&id);
 	ok(other[VIRTIO_BLK_ID_BYTES] == POISON && last.status != POISON,
 	   "C95 %s: GET_ID into 19 bytes ends with status %u", device->name, last.status);
-	ok(run(&(struct command){ .type = 0x7777 }) == VIRTIO_BLK_S_UNSUPP && last.used.written == 1,
+	ok(run(&(struct command){ .type = 0x7777 }) == VIRTIO_BLK_S_UNSUPP &&
+		   last.used.written == 1,
 	   "C96 %s: an unknown type is UNSUPP", device->name);
 	ok(subject_works(device), "C96 %s: and the next request works", device->name);
 }
@@ -323,8 +329,9 @@ static void c97_queues(void)
 		virtio_interrupts_setup(device);
 		virtio_queue_setup(device, i, 0);
 		virtio_driver_ok(device);
-		good += run_on(&device->queues[i], &(struct command){ VIRTIO_BLK_T_IN, 0, buffer,
-								      SECTOR, true }) == VIRTIO_BLK_S_OK;
+		good += run_on(&device->queues[i],
+			       &(struct command){ VIRTIO_BLK_T_IN, 0, buffer, SECTOR, true }) ==
+			VIRTIO_BLK_S_OK;
 	}
 	ok(good == device->queue_count, "C97 %s: each of %u queues works alone", device->name,
 	   device->queue_count);

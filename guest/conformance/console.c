@@ -141,7 +141,8 @@ static void c112_names(uint32_t id, const char *name)
 		else if (message->control.event == VIRTIO_CONSOLE_PORT_OPEN)
 			opened = message->control.value == 1;
 	}
-	ok(right && named && opened, "C112 %s: port %u is named %s and open", device->name, id, name);
+	ok(right && named && opened, "C112 %s: port %u is named %s and open", device->name, id,
+	   name);
 }
 
 static void c113_nonsense(void)
@@ -167,10 +168,11 @@ static void test(struct virtio_device *found)
 	c109_emergency();
 	c114_no_control();
 	if (device->offered & BIT64(VIRTIO_CONSOLE_F_SIZE))
-		ok(virtio_config_read16(device, CONFIG(cols)) && virtio_config_read16(device, CONFIG(rows)),
+		ok(virtio_config_read16(device, CONFIG(cols)) &&
+			   virtio_config_read16(device, CONFIG(rows)),
 		   "C110 %s: the window has a size", device->name);
-	if (!ok(device->offered & BIT64(VIRTIO_CONSOLE_F_MULTIPORT), "C112 %s: MULTIPORT is offered",
-		device->name))
+	if (!ok(device->offered & BIT64(VIRTIO_CONSOLE_F_MULTIPORT),
+		"C112 %s: MULTIPORT is offered", device->name))
 		return;
 	ports = virtio_config_read32(device, CONFIG(max_nr_ports));
 	c112_ports(ports);

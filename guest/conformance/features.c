@@ -34,7 +34,8 @@ static void c15_to_c17_offer(struct virtio_device *device)
 	static const uint32_t selects[] = { 2, 3, 0xffffffff };
 	bool none = true;
 
-	ok(device->offered & BIT64(VIRTIO_F_VERSION_1), "C15 %s: VERSION_1 is offered", device->name);
+	ok(device->offered & BIT64(VIRTIO_F_VERSION_1), "C15 %s: VERSION_1 is offered",
+	   device->name);
 	ok(!(device->offered & (BIT64(VIRTIO_F_SR_IOV) | BIT64(FEATURE_ADMIN_VQ))),
 	   "C16 %s: neither SR_IOV nor ADMIN_VQ is", device->name);
 	for (unsigned i = 0; i < ARRAY_COUNT(selects); i++) {
@@ -115,8 +116,8 @@ static void c22_to_c24_accepted(struct virtio_device *device)
 	   "C23 %s: after FEATURES_OK the features stay", device->name);
 	virtio_reset(device);
 	virtio_start(device, 0);
-	ok(subject_works(device) && subject_works(device),
-	   "C24 %s: works with VERSION_1 alone", device->name);
+	ok(subject_works(device) && subject_works(device), "C24 %s: works with VERSION_1 alone",
+	   device->name);
 	virtio_reset(device);
 }
 

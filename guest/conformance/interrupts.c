@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
  * C48-C65: configuration generation, ISR and INTx, MSI-X (virtio 1.2, 2.5, 4.1.4.5, 4.1.5.1; PCI
- * 3.0, 6.8.2). With a second CPU, interrupts are retargeted under I/O as well. What needs an event on
- * the host (C49, C50: a resized disk or window, a link) is not made here.
+ * 3.0, 6.8.2). With a second CPU, interrupts are retargeted under I/O as well. What needs an event
+ * on the host (C49, C50: a resized disk or window, a link) is not made here.
  */
 #include "kit/subject.h"
 #include "kit/tap.h"
@@ -179,7 +179,8 @@ static void c56_to_c59_vectors(struct virtio_device *device)
 			  common_read16(device, VIRTIO_PCI_COMMON_MSIX) == VIRTIO_MSI_NO_VECTOR;
 	}
 	ok(refused, "C56 %s: vectors that are not there read NO_VECTOR", device->name);
-	ok(quiet_on(device, queue->line), "C57 %s: without a vector, served and quiet", device->name);
+	ok(quiet_on(device, queue->line), "C57 %s: without a vector, served and quiet",
+	   device->name);
 	common_write16(device, VIRTIO_PCI_COMMON_MSIX, 1);
 	set_queue_vector(device, queue->index, 1);
 	ok(common_read16(device, VIRTIO_PCI_COMMON_Q_MSIX) == 1 &&
@@ -246,7 +247,8 @@ static void c63_entries(struct virtio_device *device)
 	ok(mmio_read64(entry) == message.address &&
 		   mmio_read64(entry + PCI_MSIX_ENTRY_DATA) == message.data,
 	   "C63 %s: entries are written and read by 64 bits", device->name);
-	ok(interrupts_on(device, other), "C63 %s: what was written while masked counts", device->name);
+	ok(interrupts_on(device, other), "C63 %s: what was written while masked counts",
+	   device->name);
 	/* Unmasked: the data alone changes what arrives. */
 	mmio_write32(entry + PCI_MSIX_ENTRY_DATA, arch_line_message(queue->line, 0).data);
 	ok(interrupts_on(device, queue->line), "C63 %s: so does what was written while unmasked",

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * C98-C108: the network device (virtio 1.2, 5.1). With link=1 in params there is a host at 192.0.2.1
- * on the other end that answers ARP and ping; without, frames go nowhere. Segmentation and checksums
- * of a real stack (C102, C103) are left to guests that have one.
+ * C98-C108: the network device (virtio 1.2, 5.1). With link=1 in params there is a host at
+ * 192.0.2.1 on the other end that answers ARP and ping; without, frames go nowhere. Segmentation
+ * and checksums of a real stack (C102, C103) are left to guests that have one.
  */
 #include "kit/memory.h"
 #include "kit/subject.h"
@@ -11,18 +11,18 @@
 
 #include <linux/if_ether.h>
 
-#define HEADER_BYTES  12
-#define BUFFERS	      16
-#define BUFFER_BYTES  2048
-#define SMALL_BUFFER  256
-#define ANSWER_NS     UINT64_C(10000000000)
-#define ARP_NS	      UINT64_C(1000000000)
-#define ARP_TRIES     10
-#define ARP_BYTES     42
-#define PING_BYTES    42	/* headers of Ethernet, IP and ICMP */
-#define HOST_IP	      0xc0000201
-#define GUEST_IP      0xc0000202
-#define POISON	      0xa5
+#define HEADER_BYTES 12
+#define BUFFERS	     16
+#define BUFFER_BYTES 2048
+#define SMALL_BUFFER 256
+#define ANSWER_NS    UINT64_C(10000000000)
+#define ARP_NS	     UINT64_C(1000000000)
+#define ARP_TRIES    10
+#define ARP_BYTES    42
+#define PING_BYTES   42 /* headers of Ethernet, IP and ICMP */
+#define HOST_IP	     0xc0000201
+#define GUEST_IP     0xc0000202
+#define POISON	     0xa5
 
 #define CONFIG(field) offsetof(struct virtio_net_config, field)
 
@@ -136,10 +136,12 @@ static void c104_control(void)
 
 	ok(control(0xee, 0, NULL, 0) == VIRTIO_NET_ERR &&
 		   control(VIRTIO_NET_CTRL_RX, 0xee, &on, 1) == VIRTIO_NET_ERR &&
-		   control(VIRTIO_NET_CTRL_RX, VIRTIO_NET_CTRL_RX_PROMISC, NULL, 0) == VIRTIO_NET_ERR,
+		   control(VIRTIO_NET_CTRL_RX, VIRTIO_NET_CTRL_RX_PROMISC, NULL, 0) ==
+			   VIRTIO_NET_ERR,
 	   "C104 %s: what is unknown or too short is an error", device->name);
 	if (device->offered & BIT64(VIRTIO_NET_F_CTRL_RX))
-		ok(control(VIRTIO_NET_CTRL_RX, VIRTIO_NET_CTRL_RX_PROMISC, &on, 1) == VIRTIO_NET_OK &&
+		ok(control(VIRTIO_NET_CTRL_RX, VIRTIO_NET_CTRL_RX_PROMISC, &on, 1) ==
+				   VIRTIO_NET_OK &&
 			   control(VIRTIO_NET_CTRL_RX, VIRTIO_NET_CTRL_RX_ALLMULTI, &on, 1) ==
 				   VIRTIO_NET_OK &&
 			   control(VIRTIO_NET_CTRL_RX, VIRTIO_NET_CTRL_RX_PROMISC, &off, 1) ==
@@ -157,8 +159,8 @@ static void c105_addresses(void)
 	uint8_t now[ETH_ALEN];
 
 	if (device->offered & BIT64(VIRTIO_NET_F_CTRL_MAC_ADDR)) {
-		uint8_t ack = control(VIRTIO_NET_CTRL_MAC, VIRTIO_NET_CTRL_MAC_ADDR_SET, other,
-				      ETH_ALEN);
+		uint8_t ack =
+			control(VIRTIO_NET_CTRL_MAC, VIRTIO_NET_CTRL_MAC_ADDR_SET, other, ETH_ALEN);
 
 		read_mac(now);
 		ok(ack == VIRTIO_NET_OK && !memcmp(now, other, ETH_ALEN),
@@ -188,8 +190,8 @@ static void c106_pairs(void)
 	refused = control(VIRTIO_NET_CTRL_MQ, VIRTIO_NET_CTRL_MQ_VQ_PAIRS_SET, &pairs, 2) ==
 		  VIRTIO_NET_ERR;
 	pairs = (uint16_t)(max + 1);
-	refused = refused && control(VIRTIO_NET_CTRL_MQ, VIRTIO_NET_CTRL_MQ_VQ_PAIRS_SET, &pairs, 2) ==
-				     VIRTIO_NET_ERR;
+	refused = refused && control(VIRTIO_NET_CTRL_MQ, VIRTIO_NET_CTRL_MQ_VQ_PAIRS_SET, &pairs,
+				     2) == VIRTIO_NET_ERR;
 	ok(refused, "C106 %s: 0 and %u pairs are refused", device->name, max + 1);
 	pairs = max;
 	taken = control(VIRTIO_NET_CTRL_MQ, VIRTIO_NET_CTRL_MQ_VQ_PAIRS_SET, &pairs, 2) ==
@@ -281,8 +283,9 @@ static void post_buffers(uint16_t queue, uint32_t bytes)
 }
 
 /*
- * The next frame, gathered into `frame` with its header; the buffers go back. Returns its bytes behind
- * the header, 0 for none within `ns`; *count says how many buffers it took, *full if all but the last were.
+ * The next frame, gathered into `frame` with its header; the buffers go back. Returns its bytes
+ * behind the header, 0 for none within `ns`; *count says how many buffers it took, *full if all but
+ * the last were.
  */
 static uint32_t receive(uint32_t buffer_bytes, uint64_t ns, unsigned *count, bool *full)
 {
@@ -382,9 +385,9 @@ static void c100_plain(uint8_t *host)
 	start(features, BUFFER_BYTES);
 	ok(learn_host(mac, BUFFER_BYTES, host), "C99 %s: ARP is answered", device->name);
 	send_ping(host, mac, 1000, 1);
-	ok(receive_answer(ETH_P_IP, 1, BUFFER_BYTES, ANSWER_NS, &answer) && payload_is_right(1000) &&
-		   answer.buffers == 1 && header->num_buffers == 1 && !header->hdr.gso_type &&
-		   !header->hdr.flags,
+	ok(receive_answer(ETH_P_IP, 1, BUFFER_BYTES, ANSWER_NS, &answer) &&
+		   payload_is_right(1000) && answer.buffers == 1 && header->num_buffers == 1 &&
+		   !header->hdr.gso_type && !header->hdr.flags,
 	   "C100 %s: without MRG_RXBUF a ping comes back in one buffer, num_buffers %u",
 	   device->name, header->num_buffers);
 	start(features, SMALL_BUFFER);
@@ -411,7 +414,8 @@ static void c101_mergeable(const uint8_t *host)
 		bool came;
 
 		send_ping(host, mac, payloads[i], (uint16_t)(10 + i));
-		came = receive_answer(ETH_P_IP, (uint16_t)(10 + i), SMALL_BUFFER, ANSWER_NS, &answer);
+		came = receive_answer(ETH_P_IP, (uint16_t)(10 + i), SMALL_BUFFER, ANSWER_NS,
+				      &answer);
 		if (came && answer.full && payload_is_right(payloads[i]) &&
 		    answer.buffers == (bytes + SMALL_BUFFER - 1) / SMALL_BUFFER)
 			good++;
@@ -456,7 +460,8 @@ static void c106_one_pair(const uint8_t *host)
 	start(virtio_usual_features(device), BUFFER_BYTES);
 	for (uint16_t i = 0; i < 8; i++) {
 		send_ping(host, mac, i, (uint16_t)(30 + i));
-		good += receive_answer(ETH_P_IP, (uint16_t)(30 + i), BUFFER_BYTES, ANSWER_NS, &answer);
+		good += receive_answer(ETH_P_IP, (uint16_t)(30 + i), BUFFER_BYTES, ANSWER_NS,
+				       &answer);
 	}
 	ok(good == 8 && !virtqueue_poll(&device->queues[2], &used),
 	   "C106 %s: after reset all comes on the first queue", device->name);

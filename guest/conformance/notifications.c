@@ -32,8 +32,7 @@ static void start_with_size(struct virtio_device *device, uint64_t features, uin
 	virtio_negotiate(device, features);
 	virtio_interrupts_setup(device);
 	for (uint16_t queue = 0; queue < device->queue_count; queue++)
-		virtio_queue_setup(device, queue,
-				   queue == subject_queue(device)->index ? size : 0);
+		virtio_queue_setup(device, queue, queue == subject_queue(device)->index ? size : 0);
 	virtio_driver_ok(device);
 }
 
@@ -54,9 +53,11 @@ static void fill_ring(struct virtio_device *device)
 				(uint16_t)(j + 1)
 			};
 		}
-		virtqueue_write(queue, i, (struct vring_desc){
-			(uint64_t)tables[i], (uint32_t)(requests[i].count * sizeof(tables[0][0])),
-			VRING_DESC_F_INDIRECT, 0 });
+		virtqueue_write(queue, i,
+				(struct vring_desc){
+					(uint64_t)tables[i],
+					(uint32_t)(requests[i].count * sizeof(tables[0][0])),
+					VRING_DESC_F_INDIRECT, 0 });
 		queue->avail->ring[i] = i;
 	}
 }
@@ -104,8 +105,8 @@ static void c69_running_index(struct virtio_device *device)
 		ok(run_many(queue, rounds, size > 1 ? size / 2 : 1),
 		   "C69 %s: %u requests through a ring of %u", device->name, rounds, size);
 		if (rounds > 65536)
-			ok(queue->used->idx == (uint16_t)((rounds + size / 2 - 1) / (size / 2) *
-							  (size / 2)),
+			ok(queue->used->idx ==
+				   (uint16_t)((rounds + size / 2 - 1) / (size / 2) * (size / 2)),
 			   "C69 %s: the used index ran over 65536", device->name);
 	}
 	virtio_reset(device);
@@ -130,10 +131,13 @@ static void c72_flags(struct virtio_device *device)
 	virtio_start(device, virtio_usual_features(device) & ~BIT64(VIRTIO_RING_F_EVENT_IDX));
 	queue->avail->ring[queue->size] = 0x7777;
 	queue->avail->flags = VRING_AVAIL_F_NO_INTERRUPT;
-	ok(interrupts_of_one(device) == 0, "C72 %s: no EVENT_IDX, flag 1: no interrupt", device->name);
+	ok(interrupts_of_one(device) == 0, "C72 %s: no EVENT_IDX, flag 1: no interrupt",
+	   device->name);
 	queue->avail->flags = 0;
-	ok(interrupts_of_one(device) == 1, "C72 %s: no EVENT_IDX, flag 0: an interrupt, used_event "
-	   "is ignored", device->name);
+	ok(interrupts_of_one(device) == 1,
+	   "C72 %s: no EVENT_IDX, flag 0: an interrupt, used_event "
+	   "is ignored",
+	   device->name);
 	ok(queue->used->flags <= 1, "C74 %s: no EVENT_IDX: used.flags is 0 or 1", device->name);
 	virtio_reset(device);
 }

@@ -51,8 +51,8 @@ static void c02_capability_list(struct virtio_device *device)
 
 static void c03_to_c07_structures(struct virtio_device *device)
 {
-	uint32_t common_bytes = device->offered & BIT64(VIRTIO_F_RING_RESET) ? COMMON_BYTES_RESET
-									     : COMMON_BYTES;
+	uint32_t common_bytes =
+		device->offered & BIT64(VIRTIO_F_RING_RESET) ? COMMON_BYTES_RESET : COMMON_BYTES;
 	uint32_t multiplier = device->notify_multiplier;
 	bool fits = true;
 
@@ -105,7 +105,8 @@ static void c08_window(struct virtio_device *device)
 	virtio_set_status(device, VIRTIO_CONFIG_S_ACKNOWLEDGE);
 	common_write32(device, VIRTIO_PCI_COMMON_DFSELECT, 1);
 	virtio_select(device, 0);
-	ok(window_read(device, common, VIRTIO_PCI_COMMON_STATUS, 1) == VIRTIO_CONFIG_S_ACKNOWLEDGE &&
+	ok(window_read(device, common, VIRTIO_PCI_COMMON_STATUS, 1) ==
+			   VIRTIO_CONFIG_S_ACKNOWLEDGE &&
 		   window_read(device, common, VIRTIO_PCI_COMMON_Q_SIZE, 2) ==
 			   common_read16(device, VIRTIO_PCI_COMMON_Q_SIZE) &&
 		   window_read(device, common, VIRTIO_PCI_COMMON_DF, 4) ==
@@ -121,7 +122,8 @@ static void c08_window(struct virtio_device *device)
 
 static bool overlap(const struct virtio_capability *a, const struct virtio_capability *b)
 {
-	return a->bar == b->bar && a->offset < b->offset + b->bytes && b->offset < a->offset + a->bytes;
+	return a->bar == b->bar && a->offset < b->offset + b->bytes &&
+	       b->offset < a->offset + a->bytes;
 }
 
 static void c09_layout(struct virtio_device *device)
@@ -130,8 +132,8 @@ static void c09_layout(struct virtio_device *device)
 
 	for (unsigned i = 0; i < device->capability_count; i++) {
 		const struct virtio_capability *a = &device->capabilities[i];
-		bool extended = a->type == VIRTIO_PCI_CAP_NOTIFY_CFG ||
-				a->type == VIRTIO_PCI_CAP_PCI_CFG;
+		bool extended =
+			a->type == VIRTIO_PCI_CAP_NOTIFY_CFG || a->type == VIRTIO_PCI_CAP_PCI_CFG;
 
 		lengths = lengths && a->length >= (extended ? NOTIFY_CAP_BYTES : 16);
 		if (a->type == VIRTIO_PCI_CAP_PCI_CFG)
@@ -208,7 +210,8 @@ static void c12_sizing(struct virtio_device *device)
 	mask = pci_read32(function, offset);
 	pci_write32(function, offset, low);
 	pci_command(function, PCI_COMMAND_MEMORY, 0);
-	ok(!(bytes & (bytes - 1)) && (mask & ~0xfu) == (uint32_t)-bytes && (mask & 0xf) == (low & 0xf),
+	ok(!(bytes & (bytes - 1)) && (mask & ~0xfu) == (uint32_t)-bytes &&
+		   (mask & 0xf) == (low & 0xf),
 	   "C12 %s: BAR %u sizes to %lx bytes, its type bits stay", device->name, bar, bytes);
 	ok(pci_read32(function, offset) == low && common_read16(device, VIRTIO_PCI_COMMON_NUMQ),
 	   "C12 %s: put back, it works", device->name);
@@ -250,8 +253,8 @@ static void c12_moving(struct virtio_device *device)
 	unsigned bar = device->common->bar;
 	uint64_t home = function->bars[bar].base;
 	uint64_t old_status = device->common->gpa + VIRTIO_PCI_COMMON_STATUS;
-	uint64_t place = pci_window_get(function->bars[bar].bytes, function->bars[bar].is_64bit &&
-									   platform.window64.bytes);
+	uint64_t place = pci_window_get(function->bars[bar].bytes,
+					function->bars[bar].is_64bit && platform.window64.bytes);
 
 	virtio_start(device, virtio_usual_features(device));
 	if (!place) {

@@ -1,16 +1,17 @@
 // SPDX-License-Identifier: MIT
-/* C37-C47: setting up queues, doorbells, queue reset (virtio 1.2, 2.6, 4.1.4.3, 4.1.4.4, 4.1.5.2). */
+/* C37-C47: setting up queues, doorbells, queue reset (virtio 1.2, 2.6, 4.1.4.3, 4.1.4.4, 4.1.5.2).
+ */
 #include "kit/subject.h"
 #include "kit/tap.h"
 #include "kit/text.h"
 
 #include <linux/virtio_console.h>
 
-#define SMALL_SIZE   8
-#define QUIET_NS     UINT64_C(50000000)
-#define FATAL_NS     UINT64_C(2000000000)
-#define RESET_NS     UINT64_C(5000000000)
-#define WRAP_ROUNDS  40
+#define SMALL_SIZE  8
+#define QUIET_NS    UINT64_C(50000000)
+#define FATAL_NS    UINT64_C(2000000000)
+#define RESET_NS    UINT64_C(5000000000)
+#define WRAP_ROUNDS 40
 
 static uint32_t expected_queues(const struct virtio_device *device)
 {
@@ -24,15 +25,16 @@ static uint32_t expected_queues(const struct virtio_device *device)
 			       : 1;
 	case VIRTIO_ID_NET:
 		return 2u * (offered & BIT64(VIRTIO_NET_F_MQ)
-				     ? virtio_config_read16(device, offsetof(struct virtio_net_config,
-									     max_virtqueue_pairs))
+				     ? virtio_config_read16(device,
+							    offsetof(struct virtio_net_config,
+								     max_virtqueue_pairs))
 				     : 1) +
 		       (offered & BIT64(VIRTIO_NET_F_CTRL_VQ) ? 1 : 0);
 	case VIRTIO_ID_CONSOLE:
 		return offered & BIT64(VIRTIO_CONSOLE_F_MULTIPORT)
-			       ? 2u + 2 * virtio_config_read32(device,
-							       offsetof(struct virtio_console_config,
-									max_nr_ports))
+			       ? 2u + 2 * virtio_config_read32(
+						  device, offsetof(struct virtio_console_config,
+								   max_nr_ports))
 			       : 2;
 	default:
 		return 1;
@@ -79,7 +81,8 @@ static void c39_sizes(struct virtio_device *device)
 		size = common_read16(device, VIRTIO_PCI_COMMON_Q_SIZE);
 		powers = powers && !(size & (size - 1));
 	}
-	ok(powers, "C39 %s: whatever is written, queue_size reads 0 or a power of two", device->name);
+	ok(powers, "C39 %s: whatever is written, queue_size reads 0 or a power of two",
+	   device->name);
 	ok(common_read16(device, VIRTIO_PCI_COMMON_Q_SIZE) == 4, "C39 %s: and takes a smaller one",
 	   device->name);
 	virtio_reset(device);
@@ -90,8 +93,7 @@ static void start_with_size(struct virtio_device *device, uint16_t size)
 	virtio_negotiate(device, virtio_usual_features(device));
 	virtio_interrupts_setup(device);
 	for (uint16_t queue = 0; queue < device->queue_count; queue++)
-		virtio_queue_setup(device, queue,
-				   queue == subject_queue(device)->index ? size : 0);
+		virtio_queue_setup(device, queue, queue == subject_queue(device)->index ? size : 0);
 	virtio_driver_ok(device);
 }
 
@@ -109,7 +111,8 @@ static void c40_wrap(struct virtio_device *device)
 static void c41_read_only(struct virtio_device *device)
 {
 	static const uint8_t fields[] = { VIRTIO_PCI_COMMON_DF, VIRTIO_PCI_COMMON_NUMQ,
-					  VIRTIO_PCI_COMMON_CFGGENERATION, VIRTIO_PCI_COMMON_Q_NOFF };
+					  VIRTIO_PCI_COMMON_CFGGENERATION,
+					  VIRTIO_PCI_COMMON_Q_NOFF };
 	uint32_t features;
 	uint16_t count, notify_offset;
 	uint8_t generation;
@@ -151,10 +154,12 @@ static void c42_enabled(struct virtio_device *device)
 	common_write32(device, VIRTIO_PCI_COMMON_Q_AVAILLO, 0x2000);
 	common_write32(device, VIRTIO_PCI_COMMON_Q_USEDLO, 0x3000);
 	ok(common_read16(device, VIRTIO_PCI_COMMON_Q_SIZE) == queue->size &&
-		   common_read32(device, VIRTIO_PCI_COMMON_Q_DESCLO) == (uint32_t)(uint64_t)queue->desc &&
+		   common_read32(device, VIRTIO_PCI_COMMON_Q_DESCLO) ==
+			   (uint32_t)(uint64_t)queue->desc &&
 		   common_read32(device, VIRTIO_PCI_COMMON_Q_AVAILLO) ==
 			   (uint32_t)(uint64_t)queue->avail &&
-		   common_read32(device, VIRTIO_PCI_COMMON_Q_USEDLO) == (uint32_t)(uint64_t)queue->used,
+		   common_read32(device, VIRTIO_PCI_COMMON_Q_USEDLO) ==
+			   (uint32_t)(uint64_t)queue->used,
 	   "C42 %s: after DRIVER_OK its fields stay", device->name);
 	ok(subject_works(device), "C42 %s: and it works on", device->name);
 	virtio_reset(device);
@@ -187,8 +192,9 @@ static void c44_doorbells(struct virtio_device *device)
 	virtio_start(device, virtio_usual_features(device));
 	for (uint16_t i = 0; i < device->queue_count; i++)
 		for (uint16_t j = 0; j < i; j++)
-			apart = apart && (!device->queues[i].size ||
-					  device->queues[i].notify_gpa != device->queues[j].notify_gpa);
+			apart = apart &&
+				(!device->queues[i].size ||
+				 device->queues[i].notify_gpa != device->queues[j].notify_gpa);
 	ok(apart || !device->notify_multiplier, "C44 %s: each queue has a doorbell of its own",
 	   device->name);
 	for (uint16_t i = 0; i < device->queue_count; i++)
@@ -230,8 +236,8 @@ static void c46_queue_reset(struct virtio_device *device)
 	virtio_select(device, queue->index);
 	ok(!common_read16(device, VIRTIO_PCI_COMMON_Q_RESET), "C46 %s: queue_reset is 0 at first",
 	   device->name);
-	ok(queue_reset(device, queue->index), "C46 %s: queue_reset goes back to 0, the queue is off",
-	   device->name);
+	ok(queue_reset(device, queue->index),
+	   "C46 %s: queue_reset goes back to 0, the queue is off", device->name);
 	request_init(&request, device, 0);
 	virtqueue_add(queue, request.parts, request.count);
 	virtqueue_notify(queue);
@@ -243,7 +249,8 @@ static void c46_queue_reset(struct virtio_device *device)
 	virtio_reset(device);
 }
 
-/* The driver broke the rule: a refusal is a queue that is not enabled, or a device that needs reset. */
+/* The driver broke the rule: a refusal is a queue that is not enabled, or a device that needs
+ * reset. */
 static void misalign(struct virtio_device *device, unsigned field, unsigned by, const char *ring)
 {
 	struct virtqueue *queue = subject_queue(device);

@@ -7,12 +7,12 @@
 #include "kit/tap.h"
 #include "kit/text.h"
 
-#define FLAT_BYTES    640
-#define PIECES_MAX    600
-#define INTERESTING   20
-#define FATAL_NS      UINT64_C(5000000000)
-#define QUIET_NS      UINT64_C(50000000)
-#define SMALL_SIZE    16
+#define FLAT_BYTES  640
+#define PIECES_MAX  600
+#define INTERESTING 20
+#define FATAL_NS    UINT64_C(5000000000)
+#define QUIET_NS    UINT64_C(50000000)
+#define SMALL_SIZE  16
 
 /* A request whose readable and writable bytes lie each in one run, and its cutting into pieces. */
 static struct {
@@ -59,9 +59,9 @@ static bool check_flat(struct virtio_device *device, const struct used *used)
 static void piece(bool writable, uint32_t from, uint32_t bytes)
 {
 	if (bytes)
-		flat.pieces[flat.count++] = (struct part){
-			(writable ? flat.writable : flat.readable) + from, bytes, writable
-		};
+		flat.pieces[flat.count++] =
+			(struct part){ (writable ? flat.writable : flat.readable) + from, bytes,
+				       writable };
 }
 
 /* A run with one cut, or none at 0. */
@@ -119,8 +119,8 @@ static void c66_framing(struct virtio_device *device)
 	flatten(device, 1);
 	cut_ones(false, readable, INTERESTING);
 	cut_ones(true, writable, INTERESTING);
-	ok(send_pieces(device), "C66 %s: its first %u bytes each way in pieces of one", device->name,
-	   INTERESTING);
+	ok(send_pieces(device), "C66 %s: its first %u bytes each way in pieces of one",
+	   device->name, INTERESTING);
 	for (uint32_t i = 1; i < INTERESTING; i++, tried++) {
 		flatten(device, i);
 		cut_once(false, readable, i < readable ? i : 0);
@@ -162,8 +162,7 @@ static void start_with_size(struct virtio_device *device, uint64_t features, uin
 	virtio_negotiate(device, features);
 	virtio_interrupts_setup(device);
 	for (uint16_t queue = 0; queue < device->queue_count; queue++)
-		virtio_queue_setup(device, queue,
-				   queue == subject_queue(device)->index ? size : 0);
+		virtio_queue_setup(device, queue, queue == subject_queue(device)->index ? size : 0);
 	virtio_driver_ok(device);
 }
 
@@ -242,25 +241,26 @@ static bool send_mixed(struct virtio_device *device, unsigned direct)
 	for (uint16_t i = 0; i < rest; i++) {
 		const struct part *part = &flat.pieces[direct + i];
 
-		table[i] = (struct vring_desc){
-			(uint64_t)part->data, part->bytes,
-			(uint16_t)((part->writable ? VRING_DESC_F_WRITE : 0) |
-				   (i + 1u < rest ? VRING_DESC_F_NEXT : 0)),
-			(uint16_t)(i + 1)
-		};
+		table[i] =
+			(struct vring_desc){ (uint64_t)part->data, part->bytes,
+					     (uint16_t)((part->writable ? VRING_DESC_F_WRITE : 0) |
+							(i + 1u < rest ? VRING_DESC_F_NEXT : 0)),
+					     (uint16_t)(i + 1) };
 	}
 	for (uint16_t i = 0; i < direct; i++) {
 		const struct part *part = &flat.pieces[i];
 
-		virtqueue_write(queue, i, (struct vring_desc){
-			(uint64_t)part->data, part->bytes,
-			(uint16_t)((part->writable ? VRING_DESC_F_WRITE : 0) | VRING_DESC_F_NEXT),
-			(uint16_t)(i + 1) });
+		virtqueue_write(queue, i,
+				(struct vring_desc){
+					(uint64_t)part->data, part->bytes,
+					(uint16_t)((part->writable ? VRING_DESC_F_WRITE : 0) |
+						   VRING_DESC_F_NEXT),
+					(uint16_t)(i + 1) });
 	}
 	/* The WRITE flag beside INDIRECT means nothing, and must be ignored. */
-	virtqueue_write(queue, (uint16_t)direct, (struct vring_desc){
-		(uint64_t)table, (uint32_t)(rest * sizeof(*table)),
-		VRING_DESC_F_INDIRECT | VRING_DESC_F_WRITE, 0 });
+	virtqueue_write(queue, (uint16_t)direct,
+			(struct vring_desc){ (uint64_t)table, (uint32_t)(rest * sizeof(*table)),
+					     VRING_DESC_F_INDIRECT | VRING_DESC_F_WRITE, 0 });
 	virtqueue_offer(queue, 0);
 	return complete(device, 0);
 }

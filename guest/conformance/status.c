@@ -1,14 +1,16 @@
 // SPDX-License-Identifier: MIT
 /*
- * C26-C36: status, reset and fatal errors (virtio 1.2, 2.1, 2.4, 4.1.4.3). Counts are scaled to CPUs
- * that are emulated: 200 cycles of reset and 300 ms of silence where a fast machine would take more.
+ * C26-C36: status, reset and fatal errors (virtio 1.2, 2.1, 2.4, 4.1.4.3). Counts are scaled to
+ * CPUs that are emulated: 200 cycles of reset and 300 ms of silence where a fast machine would take
+ * more.
  */
 #include "kit/memory.h"
 #include "kit/subject.h"
 #include "kit/tap.h"
 #include "kit/text.h"
 
-#define STATUS_READY  (VIRTIO_CONFIG_S_ACKNOWLEDGE | VIRTIO_CONFIG_S_DRIVER | VIRTIO_CONFIG_S_FEATURES_OK)
+#define STATUS_READY                                                                               \
+	(VIRTIO_CONFIG_S_ACKNOWLEDGE | VIRTIO_CONFIG_S_DRIVER | VIRTIO_CONFIG_S_FEATURES_OK)
 #define STATUS_LIVE   (STATUS_READY | VIRTIO_CONFIG_S_DRIVER_OK)
 #define EARLY_NS      UINT64_C(100000000)
 #define SILENCE_NS    UINT64_C(300000000)
@@ -239,7 +241,8 @@ static void c33_c34_fatal(struct virtio_device *device)
 	request_init(&request, device, 0);
 	virtqueue_add(queue, request.parts, request.count);
 	virtqueue_notify(queue);
-	ok(!virtqueue_wait(queue, &used, EARLY_NS), "C33 %s: nothing is used any more", device->name);
+	ok(!virtqueue_wait(queue, &used, EARLY_NS), "C33 %s: nothing is used any more",
+	   device->name);
 	virtio_start(device, virtio_usual_features(device));
 	ok(subject_works(device), "C34 %s: a reset brings it back", device->name);
 	virtio_reset(device);

@@ -18,14 +18,14 @@ struct range {
 };
 
 struct platform {
-	struct range ram[PLATFORM_RAM_MAX];	/* usable RAM, as the VMM lists it */
+	struct range ram[PLATFORM_RAM_MAX]; /* usable RAM, as the VMM lists it */
 	unsigned ram_count;
-	uint64_t ecam_gpa;			/* 0: none */
+	uint64_t ecam_gpa; /* 0: none */
 	uint8_t bus_first, bus_last;
-	struct range window32, window64;	/* where PCI BARs may be put; bytes 0: none */
+	struct range window32, window64; /* where PCI BARs may be put; bytes 0: none */
 	unsigned cpu_count;
-	char params[1024];			/* command line */
-	const char *boot;			/* "PVH" or "Linux": the way in */
+	char params[1024]; /* command line */
+	const char *boot;  /* "PVH" or "Linux": the way in */
 };
 
 extern struct platform platform;
@@ -54,7 +54,8 @@ struct message {
 unsigned arch_line_new(void);
 struct message arch_line_message(unsigned line, unsigned cpu);
 uint64_t arch_line_count(unsigned line);
-/* Called at each arrival, before the interrupt is ended; NULL: nothing. A level must be lowered there. */
+/* Called at each arrival, before the interrupt is ended; NULL: nothing. A level must be lowered
+ * there. */
 void arch_line_hook(unsigned line, void (*hook)(void));
 /* A line that every pin for PCI's INTx raises, while it is high. */
 unsigned arch_intx_line(void);

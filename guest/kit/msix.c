@@ -11,7 +11,8 @@ static uint64_t structure_gpa(const struct msix *msix, unsigned offset)
 {
 	uint32_t where = pci_read32(msix->function, msix->capability + offset);
 
-	return msix->function->bars[where & PCI_MSIX_TABLE_BIR].base + (where & PCI_MSIX_TABLE_OFFSET);
+	return msix->function->bars[where & PCI_MSIX_TABLE_BIR].base +
+	       (where & PCI_MSIX_TABLE_OFFSET);
 }
 
 static void control(const struct msix *msix, uint16_t bit, bool set)
@@ -28,8 +29,9 @@ void msix_init(struct msix *msix, const struct pci_function *function)
 	msix->capability = pci_capability(function, PCI_CAP_ID_MSIX, 0);
 	if (!msix->capability)
 		return;
-	msix->count = (pci_read16(function, msix->capability + PCI_MSIX_FLAGS) &
-		       PCI_MSIX_FLAGS_QSIZE) + 1u;
+	msix->count =
+		(pci_read16(function, msix->capability + PCI_MSIX_FLAGS) & PCI_MSIX_FLAGS_QSIZE) +
+		1u;
 	msix->table_gpa = structure_gpa(msix, PCI_MSIX_TABLE);
 	msix->pending_gpa = structure_gpa(msix, PCI_MSIX_PBA);
 	msix_enable(msix, false);

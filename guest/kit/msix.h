@@ -8,8 +8,8 @@
 
 struct msix {
 	const struct pci_function *function;
-	uint8_t capability;	/* 0: the function has none */
-	unsigned count;		/* of entries */
+	uint8_t capability; /* 0: the function has none */
+	unsigned count;	    /* of entries */
 	uint64_t table_gpa, pending_gpa;
 };
 

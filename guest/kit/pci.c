@@ -118,7 +118,8 @@ static unsigned bar_size(struct pci_function *function, unsigned bar)
 	}
 	bar_write(function, bar, base);
 	mask &= found->is_port ? PCI_BASE_ADDRESS_IO_MASK : PCI_BASE_ADDRESS_MEM_MASK;
-	found->base = base & (found->is_port ? PCI_BASE_ADDRESS_IO_MASK : PCI_BASE_ADDRESS_MEM_MASK);
+	found->base =
+		base & (found->is_port ? PCI_BASE_ADDRESS_IO_MASK : PCI_BASE_ADDRESS_MEM_MASK);
 	found->bytes = mask ? -mask : 0;
 	return found->is_64bit ? 2 : 1;
 }
@@ -131,8 +132,8 @@ static void bars_init(struct pci_function *function)
 		unsigned slots = bar_size(function, bar);
 
 		if (found->bytes && !found->is_port && !found->base) {
-			found->base = pci_window_get(found->bytes, found->is_64bit &&
-								   platform.window64.bytes);
+			found->base = pci_window_get(found->bytes,
+						     found->is_64bit && platform.window64.bytes);
 			bar_write(function, bar, found->base);
 		}
 		if (found->bytes && !found->is_port)
@@ -151,7 +152,8 @@ unsigned pci_scan(struct pci_function *functions, unsigned max)
 	for (unsigned address = 0; address < 256 && count < max; address++) {
 		struct pci_function *function = &functions[count];
 
-		*function = (struct pci_function){ 0, (uint8_t)(address >> 3), address & 7, { { 0 } } };
+		*function =
+			(struct pci_function){ 0, (uint8_t)(address >> 3), address & 7, { { 0 } } };
 		if (pci_read16(function, PCI_VENDOR_ID) == NO_VENDOR) {
 			/* Without a function 0 there are no others. */
 			address |= function->function ? 0 : 7;

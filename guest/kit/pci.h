@@ -13,7 +13,7 @@
 #define PCI_BARS 6
 
 struct pci_bar {
-	uint64_t base, bytes;	/* bytes 0: not there, or the upper half of the one before */
+	uint64_t base, bytes; /* bytes 0: not there, or the upper half of the one before */
 	bool is_64bit, is_port;
 };
 

@@ -41,7 +41,7 @@ static void init_blk(struct request *request, unsigned number)
 static void init_net(struct request *request, unsigned number)
 {
 	/* To all, from a local address, of the type that is for experiments: nobody answers. */
-	static const uint8_t frame_head[14] = { 255, 255, 255, 255, 255, 255, 2,
+	static const uint8_t frame_head[14] = { 255, 255, 255, 255, 255, 255,  2,
 						0,   0,	  0,   0,   1,	 0x88, 0xb5 };
 
 	memset(request->data, (int)number, FRAME_BYTES);

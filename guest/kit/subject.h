@@ -20,8 +20,8 @@ struct request {
 	struct part parts[REQUEST_PARTS];
 	unsigned count;
 	uint32_t readable_bytes, writable_bytes;
-	uint32_t written_min, written_max;	/* what the used element may say */
-	uint32_t sector;			/* blk */
+	uint32_t written_min, written_max; /* what the used element may say */
+	uint32_t sector;		   /* blk */
 	union {
 		struct virtio_blk_outhdr blk;
 		struct virtio_net_hdr_mrg_rxbuf net;

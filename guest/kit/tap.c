@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-/* Test Anything Protocol on the serial port: counts tests, prints one line each and the plan last. */
+/* Test Anything Protocol on the serial port: counts tests, prints one line each and the plan last.
+ */
 #include "kit/tap.h"
 #include "kit/arch.h"
 #include "kit/text.h"

@@ -191,7 +191,8 @@ static const char *param_find(const char *name)
 	const char *at = platform.params;
 
 	while (*at) {
-		if (!strncmp(at, name, length) && (at[length] == '=' || at[length] == ' ' || !at[length]))
+		if (!strncmp(at, name, length) &&
+		    (at[length] == '=' || at[length] == ' ' || !at[length]))
 			return at + length;
 		while (*at && *at != ' ')
 			at++;
@@ -220,7 +221,8 @@ uint64_t param_number(const char *name, uint64_t otherwise)
 		at += 2;
 	}
 	for (; *at && *at != ' '; at++) {
-		unsigned digit = *at <= '9' ? (unsigned)(*at - '0') : (unsigned)((*at | 32) - 'a' + 10);
+		unsigned digit =
+			*at <= '9' ? (unsigned)(*at - '0') : (unsigned)((*at | 32) - 'a' + 10);
 
 		if (digit >= base)
 			return otherwise;

@@ -207,8 +207,9 @@ bool virtio_negotiate(struct virtio_device *device, uint64_t features)
 
 uint64_t virtio_usual_features(const struct virtio_device *device)
 {
-	uint64_t features = device->offered & ~(BIT64(VIRTIO_F_RING_PACKED) | BIT64(VIRTIO_F_SR_IOV) |
-						BIT64(38) /* NOTIFICATION_DATA */);
+	uint64_t features =
+		device->offered & ~(BIT64(VIRTIO_F_RING_PACKED) | BIT64(VIRTIO_F_SR_IOV) |
+				    BIT64(38) /* NOTIFICATION_DATA */);
 
 	/* Multiport needs a talk on the control queues before a port may speak. */
 	if (device->type == VIRTIO_ID_CONSOLE)
@@ -240,8 +241,9 @@ void virtio_queue_program(struct virtio_device *device, uint16_t index)
 	virtio_select(device, index);
 	queue->index = index;
 	queue->event_idx = device->negotiated & BIT64(VIRTIO_RING_F_EVENT_IDX);
-	queue->notify_gpa = device->notify->gpa + (uint64_t)device->notify_multiplier *
-			    common_read16(device, VIRTIO_PCI_COMMON_Q_NOFF);
+	queue->notify_gpa =
+		device->notify->gpa + (uint64_t)device->notify_multiplier *
+					      common_read16(device, VIRTIO_PCI_COMMON_Q_NOFF);
 	common_write16(device, VIRTIO_PCI_COMMON_Q_SIZE, queue->size);
 	write_address(device, VIRTIO_PCI_COMMON_Q_DESCLO, queue->desc);
 	write_address(device, VIRTIO_PCI_COMMON_Q_AVAILLO, queue->avail);

@@ -24,19 +24,19 @@
 struct virtio_capability {
 	uint8_t position, length, type, bar;
 	uint32_t offset, bytes;
-	uint64_t gpa;		/* 0 when the BAR is not there */
+	uint64_t gpa; /* 0 when the BAR is not there */
 };
 
 struct virtio_device {
 	struct pci_function *function;
-	uint16_t type;		/* VIRTIO_ID_* */
-	char name[16];		/* "blk0" */
+	uint16_t type; /* VIRTIO_ID_* */
+	char name[16]; /* "blk0" */
 	struct virtio_capability capabilities[VIRTIO_CAPABILITIES_MAX];
 	unsigned capability_count;
 	const struct virtio_capability *common, *notify, *isr, *config, *pci_config;
 	uint32_t notify_multiplier;
 	struct msix msix;
-	unsigned lines[VIRTIO_LINES_MAX];	/* by MSI-X entry; entry 0 is for config changes */
+	unsigned lines[VIRTIO_LINES_MAX]; /* by MSI-X entry; entry 0 is for config changes */
 	unsigned line_count;
 	uint64_t offered, negotiated;
 	uint16_t queue_count;
@@ -63,12 +63,14 @@ static inline void common_write8(const struct virtio_device *device, unsigned of
 	mmio_write8(device->common->gpa + offset, value);
 }
 
-static inline void common_write16(const struct virtio_device *device, unsigned offset, uint16_t value)
+static inline void common_write16(const struct virtio_device *device, unsigned offset,
+				  uint16_t value)
 {
 	mmio_write16(device->common->gpa + offset, value);
 }
 
-static inline void common_write32(const struct virtio_device *device, unsigned offset, uint32_t value)
+static inline void common_write32(const struct virtio_device *device, unsigned offset,
+				  uint32_t value)
 {
 	mmio_write32(device->common->gpa + offset, value);
 }
@@ -91,7 +93,8 @@ uint64_t virtio_usual_features(const struct virtio_device *device);
 
 void virtio_select(const struct virtio_device *device, uint16_t queue);
 uint16_t virtio_queue_max(const struct virtio_device *device, uint16_t queue);
-/* Rings of `size` entries (0: the most, 64 at most), an MSI-X entry of its own, queue_enable = 1. */
+/* Rings of `size` entries (0: the most, 64 at most), an MSI-X entry of its own, queue_enable = 1.
+ */
 void virtio_queue_setup(struct virtio_device *device, uint16_t queue, uint16_t size);
 /* Writes what virtqueue_init() laid out, but does not enable the queue. */
 void virtio_queue_program(struct virtio_device *device, uint16_t queue);

@@ -52,7 +52,8 @@ void virtqueue_offer(struct virtqueue *queue, uint16_t head)
 
 static uint16_t flags_of(const struct part *part, bool last)
 {
-	return (uint16_t)((part->writable ? VRING_DESC_F_WRITE : 0) | (last ? 0 : VRING_DESC_F_NEXT));
+	return (uint16_t)((part->writable ? VRING_DESC_F_WRITE : 0) |
+			  (last ? 0 : VRING_DESC_F_NEXT));
 }
 
 uint16_t virtqueue_add(struct virtqueue *queue, const struct part *parts, unsigned count)
@@ -66,9 +67,9 @@ uint16_t virtqueue_add(struct virtqueue *queue, const struct part *parts, unsign
 		uint16_t next = queue->free_next[slot];
 		bool last = i + 1 == count;
 
-		virtqueue_write(queue, slot, (struct vring_desc){ (uint64_t)parts[i].data, parts[i].bytes,
-								  flags_of(&parts[i], last),
-								  last ? 0 : next });
+		virtqueue_write(queue, slot,
+				(struct vring_desc){ (uint64_t)parts[i].data, parts[i].bytes,
+						     flags_of(&parts[i], last), last ? 0 : next });
 		slot = next;
 	}
 	queue->free_head = slot;

@@ -17,22 +17,22 @@
 struct part {
 	void *data;
 	uint32_t bytes;
-	bool writable;		/* by the device */
+	bool writable; /* by the device */
 };
 
 struct virtqueue {
-	uint16_t index, size;	/* size 0: not set up */
+	uint16_t index, size; /* size 0: not set up */
 	volatile struct vring_desc *desc;
 	volatile struct vring_avail *avail;
 	volatile struct vring_used *used;
 	uint16_t next_avail, kicked_avail, next_used;
 	bool event_idx;
-	unsigned entry, line;	/* MSI-X entry, and the line it raises */
+	unsigned entry, line; /* MSI-X entry, and the line it raises */
 	uint64_t notify_gpa;
-	void *memory;		/* room for VIRTQUEUE_SIZE_MAX entries, or NULL before the first set-up */
+	void *memory; /* room for VIRTQUEUE_SIZE_MAX entries, or NULL before the first set-up */
 	uint16_t free_count, free_head;
 	uint16_t free_next[VIRTQUEUE_SIZE_MAX];
-	uint16_t chain_count[VIRTQUEUE_SIZE_MAX];	/* by head; 0: not in flight */
+	uint16_t chain_count[VIRTQUEUE_SIZE_MAX]; /* by head; 0: not in flight */
 };
 
 struct used {
@@ -43,7 +43,8 @@ struct used {
 /* Lays the rings out in clear memory. The device is told by virtio_queue_enable(). */
 void virtqueue_init(struct virtqueue *queue, uint16_t size);
 
-/* A chain of direct descriptors, or of one that points to `table`. Returns the head, or VIRTQUEUE_FULL. */
+/* A chain of direct descriptors, or of one that points to `table`. Returns the head, or
+ * VIRTQUEUE_FULL. */
 uint16_t virtqueue_add(struct virtqueue *queue, const struct part *parts, unsigned count);
 uint16_t virtqueue_add_indirect(struct virtqueue *queue, struct vring_desc *table,
 				const struct part *parts, unsigned count);
@@ -52,7 +53,8 @@ uint16_t virtqueue_add_indirect(struct virtqueue *queue, struct vring_desc *tabl
 void virtqueue_write(struct virtqueue *queue, uint16_t slot, struct vring_desc desc);
 void virtqueue_offer(struct virtqueue *queue, uint16_t head);
 
-/* Makes what was added available; notify: and always tells the device; kick: if it wants to know. */
+/* Makes what was added available; notify: and always tells the device; kick: if it wants to know.
+ */
 void virtqueue_publish(struct virtqueue *queue);
 void virtqueue_notify(struct virtqueue *queue);
 bool virtqueue_kick(struct virtqueue *queue);
@@ -61,7 +63,8 @@ bool virtqueue_kick(struct virtqueue *queue);
 bool virtqueue_poll(struct virtqueue *queue, struct used *used);
 bool virtqueue_wait(struct virtqueue *queue, struct used *used, uint64_t ns);
 
-/* Sets when the device interrupts: with EVENT_IDX at the n-th used element from now, without by the flag. */
+/* Sets when the device interrupts: with EVENT_IDX at the n-th used element from now, without by the
+ * flag. */
 void virtqueue_interrupt_after(struct virtqueue *queue, uint16_t count);
 void virtqueue_interrupt_never(struct virtqueue *queue);
 

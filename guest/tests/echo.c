@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * Serial input: `bytes` bytes of "a..z\n" over and over, pasted at once, must all come and in order.
- * At 20 us for a byte on an emulated CPU the list keeps the amount small.
+ * Serial input: `bytes` bytes of "a..z\n" over and over, pasted at once, must all come and in
+ * order. At 20 us for a byte on an emulated CPU the list keeps the amount small.
  */
 #include "kit/arch.h"
 #include "kit/tap.h"

@@ -78,6 +78,7 @@ void guest_main(void)
 	ok(in_order(), "banks are in order and do not overlap");
 	ok(below, "no bank crosses 4 GiB");
 	/* Legacy holes and tables may take a little. */
-	ok(sum <= total_mib << 20 && sum + (2 << 20) > total_mib << 20, "RAM is %lu MiB", total_mib);
+	ok(sum <= total_mib << 20 && sum + (2 << 20) > total_mib << 20, "RAM is %lu MiB",
+	   total_mib);
 	touch_all();
 }
