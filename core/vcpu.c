@@ -205,6 +205,8 @@ void vcpu_set_state(struct vcpu *vcpu, enum vcpu_state wanted)
 {
 	pthread_mutex_lock(&vcpu->lock);
 	vcpu->wanted = wanted;
+	/* One that waits since its guest ended has still to hear of this, and to say so. */
+	vcpu->parked = false;
 	if (wanted != VCPU_STATE_RUN)
 		__atomic_store_n(&vcpu->run->immediate_exit, 1, __ATOMIC_RELAXED);
 	pthread_cond_broadcast(&vcpu->changed);

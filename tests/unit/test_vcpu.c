@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: MIT
+/*
+ * A vCPU's thread between running, parked and ended, on a KVM_RUN that is
+ * played. Whoever waits on a condition sleeps through the news for a while, as
+ * on a busy host: the other side has then long gone on.
+ */
+#include "tests/unit/unit.h"
+
+#include <errno.h>
+#include <linux/kvm.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "core/request.h"
+#include "core/vcpu.h"
+
+#define CONTROL_DELAY_US 1000
+#define VCPU_DELAY_US 20000
+#define WAIT_STEPS 5000
+
+static struct request_line line;
+static struct vm vm = { .requests = &line };
+static struct kvm_run run;
+static struct vcpu vcpu;
+static _Atomic int runs;
+static _Atomic bool ends; /* the guest turns itself off at once */
+
+int __wrap_ioctl(int fd, unsigned long request, ...);
+int __wrap_pthread_cond_wait(pthread_cond_t *condition, pthread_mutex_t *mutex);
+
+int __wrap_ioctl(int fd, unsigned long request, ...)
+{
+	(void)fd;
+	assert_int_equal(request, KVM_RUN);
+	if (!__atomic_load_n(&run.immediate_exit, __ATOMIC_RELAXED)) {
+		runs++;
+		if (ends) {
+			run.exit_reason = KVM_EXIT_SYSTEM_EVENT;
+			run.system_event.type = KVM_SYSTEM_EVENT_SHUTDOWN;
+			return 0;
+		}
+		while (!__atomic_load_n(&run.immediate_exit, __ATOMIC_RELAXED))
+			usleep(100);
+	}
+	errno = EINTR;
+	return -1;
+}
+
+/* Woken for no reason, and late: a condition variable may do that. */
+int __wrap_pthread_cond_wait(pthread_cond_t *condition, pthread_mutex_t *mutex)
+{
+	(void)condition;
+	pthread_mutex_unlock(mutex);
+	usleep(pthread_equal(pthread_self(), vcpu.thread) ? VCPU_DELAY_US : CONTROL_DELAY_US);
+	pthread_mutex_lock(mutex);
+	return 0;
+}
+
+static int setup(void **state)
+{
+	(void)state;
+	runs = 0;
+	ends = false;
+	run = (struct kvm_run){ 0 };
+	vcpu = (struct vcpu){ .vm = &vm, .fd = -1, .run = &run };
+	pthread_mutex_init(&vcpu.lock, NULL);
+	pthread_cond_init(&vcpu.changed, NULL);
+	assert_int_equal(request_line_init(&line), 0);
+	return vcpu_start(&vcpu);
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	vcpu_set_state(&vcpu, VCPU_STATE_QUIT);
+	vcpu_join(&vcpu);
+	pthread_cond_destroy(&vcpu.changed);
+	pthread_mutex_destroy(&vcpu.lock);
+	request_line_destroy(&line);
+	return 0;
+}
+
+static void wait_runs(int count)
+{
+	for (int i = 0; i < WAIT_STEPS && runs < count; i++)
+		usleep(1000);
+	assert_int_equal(runs, count);
+}
+
+static void runs_again_after_parking(void **state)
+{
+	(void)state;
+	for (int i = 1; i <= 5; i++) {
+		wait_runs(i);
+		vcpu_set_state(&vcpu, VCPU_STATE_PARK);
+		vcpu_wait_parked(&vcpu);
+		vcpu_set_state(&vcpu, VCPU_STATE_RUN);
+	}
+	wait_runs(6);
+}
+
+/* It waits where a parked one does, so parking it has nothing to wait for but its word. */
+static void runs_again_after_its_guest_ended(void **state)
+{
+	(void)state;
+	wait_runs(1);
+	ends = true;
+	vcpu_set_state(&vcpu, VCPU_STATE_PARK);
+	vcpu_wait_parked(&vcpu);
+	vcpu_set_state(&vcpu, VCPU_STATE_RUN);
+	for (int i = 2; i <= 6; i++) {
+		wait_runs(i);
+		while (request_take(&line) != REQUEST_POWER_OFF)
+			usleep(1000);
+		vcpu_set_state(&vcpu, VCPU_STATE_PARK);
+		vcpu_wait_parked(&vcpu);
+		vcpu_set_state(&vcpu, VCPU_STATE_RUN);
+	}
+	wait_runs(7);
+}
+
+static void stays_ended_until_parked(void **state)
+{
+	(void)state;
+	wait_runs(1);
+	ends = true;
+	vcpu_set_state(&vcpu, VCPU_STATE_PARK);
+	vcpu_wait_parked(&vcpu);
+	vcpu_set_state(&vcpu, VCPU_STATE_RUN);
+	wait_runs(2);
+	vcpu_set_state(&vcpu, VCPU_STATE_RUN);
+	usleep(3 * VCPU_DELAY_US);
+	assert_int_equal(runs, 2);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(runs_again_after_parking, setup, teardown),
+		cmocka_unit_test_setup_teardown(runs_again_after_its_guest_ended, setup, teardown),
+		cmocka_unit_test_setup_teardown(stays_ended_until_parked, setup, teardown),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
