@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What any thread may ask of the control thread: end, restart, stop the
- * machine. Asking never waits. The first reason to end the machine wins.
+ * machine. Asking never waits. The first request wins, but a reset gives way to
+ * what the user or the host wants.
  */
 #ifndef CORE_REQUEST_H
 #define CORE_REQUEST_H
@@ -27,6 +28,12 @@ void request_line_destroy(struct request_line *line);
 
 /* Any thread; also async-signal-safe. */
 void request_raise(struct request_line *line, enum request request);
+
+/*
+ * Control thread, vCPUs parked: drops what the guest has asked since request_take(),
+ * as it goes on resetting, on several vCPUs, until it is stopped.
+ */
+void request_forget_guests(struct request_line *line);
 
 /* Control thread, when event_fd is readable: takes what was asked, or REQUEST_NONE. */
 enum request request_take(struct request_line *line);

@@ -55,6 +55,7 @@ static int machine_restart(struct machine *machine)
 	int error;
 
 	vm_park_vcpus(&machine->vm);
+	request_forget_guests(&machine->requests);
 	if (!devices_quiesce(machine))
 		return fail_host(EIO, "machine: can't restart while a device is busy");
 	pci_host_reset(board_pci_host(machine->board));
