@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -84,6 +85,29 @@ static void test_name_of_the_dead_is_free(void **state)
 	instance_release("ghost", fd);
 	close(ready[0]);
 	close(ready[1]);
+}
+
+/* 'ringvm stop' and 'list' look at names while somebody starts a machine of that name. */
+static void test_name_that_is_looked_at_is_free(void **state)
+{
+	pid_t child;
+
+	(void)state;
+	close(instance_acquire("seen")); /* leaves the file behind, as the dead do */
+	child = fork();
+	assert_true(child >= 0);
+	if (child == 0)
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+	while (child == 0)
+		instance_pid("seen");
+	for (int i = 0; i < 3000; i++) {
+		int fd = instance_acquire("seen");
+
+		assert_true(fd >= 0);
+		close(fd);
+	}
+	kill(child, SIGKILL);
+	assert_int_equal(waitpid(child, NULL, 0), child);
 }
 
 static void test_directory_that_others_can_write_is_refused(void **state)
@@ -192,6 +216,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_name_is_taken_and_free_again),
 		cmocka_unit_test(test_name_of_the_dead_is_free),
+		cmocka_unit_test(test_name_that_is_looked_at_is_free),
 		cmocka_unit_test(test_directory_that_others_can_write_is_refused),
 		cmocka_unit_test_setup_teardown(test_line_in_line_out, server_setup,
 						server_teardown),
