@@ -145,8 +145,12 @@ int control_create(struct control **result, const char *name, struct worker *wor
 	control->watch.ready = listen_ready;
 	for (unsigned i = 0; i < CLIENTS; i++)
 		control->clients[i].fd = -1;
+	if (!control->name) {
+		free(control);
+		return fail_host(ENOMEM, "control socket: out of memory");
+	}
 	control->lock_fd = instance_acquire(name);
-	if (control->lock_fd < 0 || !control->name) {
+	if (control->lock_fd < 0) {
 		error = control->lock_fd == -EBUSY ? -EBUSY : 0;
 		free(control->name);
 		free(control);
@@ -200,14 +204,18 @@ static int call_connect(const char *name)
 
 int control_call(const char *name, const char *request, char *reply, size_t size)
 {
-	ssize_t length = -EIO;
+	char line[CONTROL_LINE_BYTES];
+	ssize_t length = snprintf(line, sizeof(line), "%s\n", request);
 	char *end;
 	int fd = call_connect(name);
 
 	if (fd < 0)
 		return fd;
-	if (dprintf(fd, "%s\n", request) > 0)
+	/* A machine that ends just now must not end us by SIGPIPE. */
+	if (send(fd, line, (size_t)length, MSG_NOSIGNAL) == length)
 		length = fd_read_full(fd, reply, size - 1);
+	else
+		length = -EPIPE;
 	fd_close(&fd);
 	if (length <= 0)
 		return fail_host(length < 0 ? (int)-length : EIO,
