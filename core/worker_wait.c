@@ -64,12 +64,15 @@ static void poll_arm(struct wait_op *wait)
 	worker_arm(sqe, &wait->op);
 }
 
-/* A multishot poll: one completion a wake-up, until one comes without F_MORE. */
+/*
+ * A multishot poll: one completion a wake-up, until one comes without F_MORE. A
+ * kernel that finds no room for a completion ends it, up to 6.1 as if cancelled.
+ */
 static void poll_done(struct ring_op *op, int result, uint32_t cqe_flags)
 {
 	struct wait_op *wait = container_of(op, struct wait_op, op);
 
-	if (wait->watch && result < 0) {
+	if (wait->watch && result < 0 && result != -ECANCELED) {
 		log_warning("%s: poll: %s", wait->worker->name, strerror(-result));
 		wait->watch->wait = NULL;
 		wait->watch = NULL;
