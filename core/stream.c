@@ -79,6 +79,7 @@ void stream_leave(struct stream *stream)
 	stream->leaving = true;
 	side_cancel(&stream->in);
 	side_cancel(&stream->out);
+	settle(stream);
 }
 
 static bool side_idle(const struct stream_side *side)
@@ -308,11 +309,8 @@ static size_t output_keep_last(struct stream *stream, const void *data, size_t l
 	size_t skip = length > ring->size ? length - ring->size : 0;
 	size_t room = byte_ring_room(ring), kept = length - skip;
 
-	if (kept > room) {
+	if (kept > room)
 		byte_ring_drop(ring, kept - room);
-		stream->dropped_bytes += kept - room;
-	}
-	stream->dropped_bytes += skip;
 	byte_ring_put(ring, (const uint8_t *)data + skip, kept);
 	return length;
 }

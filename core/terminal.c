@@ -43,6 +43,8 @@ enum tty_modes { TTY_UNKNOWN, TTY_ASKING, TTY_KNOWN };
 static struct {
 	int fd; /* -1: no tty, or not yet */
 	bool installed;
+	_Atomic bool is_raw; /* we have set it so, and have not been in the background since */
+	_Atomic bool given_back; /* we are leaving, or stopped: a reader must not take it again */
 	_Atomic int modes; /* enum tty_modes: whether these two can be used */
 	struct termios cooked, raw; /* as found when first in the foreground, and ours */
 	struct sigaction before[ARRAY_SIZE(fatal_signals)];
@@ -74,8 +76,11 @@ static bool tty_is_ours(void)
 
 void terminal_restore(void)
 {
-	if (tty.modes == TTY_KNOWN && tty_is_ours())
-		tty_set(&tty.cooked);
+	if (tty.modes != TTY_KNOWN || !tty_is_ours())
+		return;
+	tty.given_back = true;
+	tty_set(&tty.cooked);
+	tty.is_raw = false;
 }
 
 /* Modes seen from the background would be the shell's line editor's. */
@@ -100,11 +105,14 @@ static bool tty_reclaim(void)
 {
 	if (tty.fd < 0)
 		return true;
+	tty.is_raw = false;
 	if (!tty_is_ours())
 		return false;
 	tty_learn_modes();
-	if (tty.modes == TTY_KNOWN)
+	if (tty.modes == TTY_KNOWN && !tty.given_back) {
 		tty_set(&tty.raw);
+		tty.is_raw = true;
+	}
 	return true;
 }
 
@@ -136,6 +144,7 @@ static void stop_restored(int number)
 static void continue_raw(int number)
 {
 	(void)number;
+	tty.given_back = false;
 	tty_reclaim();
 }
 
@@ -176,6 +185,7 @@ int terminal_set_raw(struct terminal *terminal)
 		handlers_install();
 		tty.installed = true;
 	}
+	tty.given_back = false;
 	if (tty_reclaim() && tty.modes != TTY_KNOWN)
 		return fail_host_errno("terminal: read its modes");
 	return 0;
@@ -202,6 +212,9 @@ size_t terminal_filter(struct terminal *terminal, char *bytes, size_t length)
 
 	if (!terminal->escapes)
 		return length;
+	/* Typed to us: a shell may bring us to the foreground without a word. */
+	if (!tty.is_raw)
+		tty_reclaim();
 	for (size_t i = 0; i < length; i++) {
 		bool escaped = terminal->escape_pending;
 

@@ -1,0 +1,782 @@
+// SPDX-License-Identifier: MIT
+/* Streams to every kind of peer: what arrives, what stays, what is let go. */
+#include "tests/unit/unit.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <termios.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/bytes.h"
+#include "base/fd.h"
+#include "core/stream.h"
+
+#define TIMEOUT_MS 20000
+#define FLUSH_NS UINT64_C(1000000000)
+
+static struct worker worker;
+static struct stream stream;
+static char directory[] = "/tmp/test_stream.XXXXXX";
+static _Atomic unsigned inputs, rooms, connections;
+
+static void count_input(struct stream *s)
+{
+	(void)s;
+	inputs++;
+}
+
+static void count_room(struct stream *s)
+{
+	(void)s;
+	rooms++;
+}
+
+static void count_connection(struct stream *s)
+{
+	(void)s;
+	connections++;
+}
+
+static const struct stream_ops ops = {
+	.input = count_input,
+	.room = count_room,
+	.connected = count_connection,
+};
+
+static int setup(void **state)
+{
+	(void)state;
+	signal(SIGPIPE, SIG_IGN);
+	inputs = rooms = connections = 0;
+	assert_int_equal(worker_create(&worker, &(struct worker_config){ "io-test", 32, 8 }), 0);
+	assert_int_equal(worker_start(&worker), 0);
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	worker_stop(&worker);
+	worker_destroy(&worker);
+	return 0;
+}
+
+static const char *path_of(const char *name)
+{
+	static char path[64];
+
+	snprintf(path, sizeof(path), "%s/%s", directory, name);
+	return path;
+}
+
+static int open_path(const char *path)
+{
+	return stream_open(&stream, &(struct stream_config){
+		.name = "test", .ops = &ops, .worker = &worker, .path = path });
+}
+
+static int open_terminal(struct terminal *terminal)
+{
+	return stream_open(&stream, &(struct stream_config){
+		.name = "test", .ops = &ops, .worker = &worker, .terminal = terminal });
+}
+
+struct write_task {
+	struct worker_task task;
+	const void *data;
+	size_t length, taken;
+	bool room;
+};
+
+static void write_run(struct worker_task *task)
+{
+	struct write_task *write = container_of(task, struct write_task, task);
+
+	write->taken = stream_write(&stream, write->data, write->length);
+}
+
+static size_t put(const void *data, size_t length)
+{
+	struct write_task write = { { write_run }, data, length, 0, false };
+
+	worker_call(&worker, &write.task);
+	return write.taken;
+}
+
+static void room_run(struct worker_task *task)
+{
+	struct write_task *write = container_of(task, struct write_task, task);
+
+	write->room = stream_has_room(&stream, write->length);
+}
+
+static bool has_room(size_t length)
+{
+	struct write_task write = { { room_run }, NULL, length, 0, false };
+
+	worker_call(&worker, &write.task);
+	return write.room;
+}
+
+static void wait_for(_Atomic unsigned *counter, unsigned at_least)
+{
+	for (int i = 0; i < TIMEOUT_MS && *counter < at_least; i++)
+		usleep(1000);
+	assert_true(*counter >= at_least);
+}
+
+/* What the stream brings, in order. */
+static void assert_input(const char *text)
+{
+	char got[256];
+	size_t length = strlen(text), count = 0;
+
+	for (int i = 0; i < TIMEOUT_MS && count < length; i++) {
+		count += stream_read(&stream, got + count, length - count);
+		if (count < length)
+			usleep(1000);
+	}
+	assert_int_equal(count, length);
+	assert_memory_equal(got, text, length);
+}
+
+/* What has come out at the other end. */
+static void assert_output(int fd, const char *text)
+{
+	char got[256];
+	size_t length = strlen(text), count = 0;
+
+	while (count < length) {
+		struct pollfd poll_fd = { .fd = fd, .events = POLLIN };
+		ssize_t n;
+
+		assert_int_equal(poll(&poll_fd, 1, TIMEOUT_MS), 1);
+		n = read(fd, got + count, length - count);
+		assert_true(n > 0);
+		count += (size_t)n;
+	}
+	assert_memory_equal(got, text, length);
+}
+
+static void send_text(int fd, const char *text)
+{
+	assert_int_equal(write(fd, text, strlen(text)), strlen(text));
+}
+
+static void test_file_is_appended_to(void **state)
+{
+	const char *path = path_of("log");
+	int fd;
+
+	(void)state;
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(open_path(path), 0);
+		assert_int_equal(put("line\n", 5), 5);
+		stream_close(&stream, FLUSH_NS);
+	}
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	assert_output(fd, "line\nline\n");
+	close(fd);
+	unlink(path);
+}
+
+static void test_file_gives_no_input(void **state)
+{
+	const char *path = path_of("full");
+	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+
+	(void)state;
+	send_text(fd, "not for the guest");
+	close(fd);
+	assert_int_equal(open_path(path), 0);
+	usleep(20000);
+	assert_int_equal(stream_input_bytes(&stream), 0);
+	stream_close(&stream, 0);
+	unlink(path);
+}
+
+static void test_paths_that_can_not_be(void **state)
+{
+	char long_path[256] = "unix:";
+
+	(void)state;
+	assert_int_equal(open_path("/nonexistent/directory/file"), -ENOENT);
+	assert_int_equal(open_path(directory), -EISDIR);
+	assert_int_equal(open_path("unix:"), -EINVAL);
+	memset(long_path + 5, 'x', sizeof(long_path) - 6);
+	assert_int_equal(open_path(long_path), -EINVAL);
+	assert_int_equal(open_path("unix:/nonexistent/directory/socket"), -ENOENT);
+}
+
+static void test_fifo_waits_for_its_reader(void **state)
+{
+	char path[128];
+	int fd;
+
+	(void)state;
+	snprintf(path, sizeof(path), "%s", path_of("fifo"));
+	assert_int_equal(mkfifo(path, 0600), 0);
+	assert_int_equal(open_path(path), 0); /* does not wait */
+	assert_int_equal(put("early", 5), 5);
+	usleep(20000);
+	assert_int_equal(stream_input_bytes(&stream), 0); /* our own output is no input */
+	fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+	assert_output(fd, "early");
+	close(fd); /* a reader that leaves ends nothing */
+	assert_int_equal(put("late", 4), 4);
+	fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+	assert_output(fd, "late");
+	close(fd);
+	stream_close(&stream, FLUSH_NS);
+	unlink(path);
+}
+
+static void test_character_device(void **state)
+{
+	static const uint8_t zeros[64];
+	uint8_t got[64];
+
+	(void)state;
+	memset(got, 0xff, sizeof(got));
+	assert_int_equal(open_path("/dev/zero"), 0);
+	wait_for(&inputs, 1);
+	assert_int_equal(stream_read(&stream, got, sizeof(got)), sizeof(got));
+	assert_memory_equal(got, zeros, sizeof(got));
+	assert_int_equal(put("gone", 4), 4);
+	stream_close(&stream, FLUSH_NS);
+	assert_int_equal(open_path("/dev/null"), 0);
+	assert_int_equal(put("gone", 4), 4);
+	stream_close(&stream, FLUSH_NS);
+}
+
+/* Its name is only in the message. */
+static int open_pty_slave(void)
+{
+	int saved = dup(STDERR_FILENO), pipes[2], slave;
+	char line[256] = "", *name;
+
+	assert_int_equal(pipe2(pipes, O_CLOEXEC), 0);
+	dup2(pipes[1], STDERR_FILENO);
+	assert_int_equal(open_path("pty"), 0);
+	dup2(saved, STDERR_FILENO);
+	close(saved);
+	assert_true(read(pipes[0], line, sizeof(line) - 1) > 0);
+	close(pipes[0]);
+	close(pipes[1]);
+	name = strstr(line, "/dev/pts/");
+	assert_non_null(name);
+	name[strcspn(name, "\r\n")] = '\0';
+	slave = open(name, O_RDWR | O_NOCTTY | O_CLOEXEC);
+	assert_true(slave >= 0);
+	return slave;
+}
+
+static void test_pty(void **state)
+{
+	int slave = open_pty_slave();
+
+	(void)state;
+	assert_int_equal(put("to the user\r\n", 13), 13);
+	assert_output(slave, "to the user\r\n");
+	usleep(20000);
+	assert_int_equal(stream_input_bytes(&stream), 0); /* no echo */
+	send_text(slave, "to the guest\003");
+	assert_input("to the guest\003");
+	close(slave); /* its user may come again */
+	stream_close(&stream, FLUSH_NS);
+}
+
+static void test_pty_that_nobody_reads(void **state)
+{
+	static char bytes[STREAM_OUTPUT_BYTES];
+	int slave = open_pty_slave();
+	struct timespec start, end;
+
+	(void)state;
+	for (int i = 0; i < 20; i++) {
+		put(bytes, sizeof(bytes));
+		usleep(5000);
+	}
+	assert_false(has_room(STREAM_OUTPUT_BYTES / 2));
+	clock_gettime(CLOCK_MONOTONIC, &start);
+	stream_close(&stream, FLUSH_NS / 10);
+	clock_gettime(CLOCK_MONOTONIC, &end);
+	assert_true(end.tv_sec - start.tv_sec < 10);
+	close(slave);
+}
+
+static int client(const char *name)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	assert_true(fd >= 0);
+	snprintf(address.sun_path, sizeof(address.sun_path), "%s", path_of(name));
+	assert_int_equal(connect(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+	return fd;
+}
+
+static const char *socket_path(void)
+{
+	static char path[128];
+
+	snprintf(path, sizeof(path), "unix:%s", path_of("socket"));
+	return path;
+}
+
+static bool was_refused(int fd)
+{
+	struct pollfd poll_fd = { .fd = fd, .events = POLLIN };
+	char byte;
+
+	assert_int_equal(poll(&poll_fd, 1, TIMEOUT_MS), 1);
+	return read(fd, &byte, 1) <= 0;
+}
+
+static void test_socket_clients_come_and_go(void **state)
+{
+	struct stat status;
+	int first, second;
+
+	(void)state;
+	assert_int_equal(open_path(socket_path()), 0);
+	assert_int_equal(stat(path_of("socket"), &status), 0);
+	assert_int_equal(status.st_mode & 07777, 0600);
+	assert_true(has_room(STREAM_OUTPUT_BYTES));
+	assert_int_equal(put("before anybody came", 19), 19);
+
+	first = client("socket");
+	wait_for(&connections, 1);
+	assert_output(first, "before anybody came");
+	send_text(first, "hello");
+	assert_input("hello");
+	assert_int_equal(put("hi", 2), 2);
+	assert_output(first, "hi");
+
+	second = client("socket"); /* one at a time */
+	assert_true(was_refused(second));
+	close(second);
+	assert_int_equal(put("still", 5), 5);
+	assert_output(first, "still");
+
+	send_text(first, "last words");
+	close(first);
+	wait_for(&connections, 2);
+	assert_input("last words");
+	assert_int_equal(put("meanwhile", 9), 9);
+
+	first = client("socket");
+	wait_for(&connections, 3);
+	assert_output(first, "meanwhile");
+	stream_close(&stream, FLUSH_NS);
+	assert_true(was_refused(first));
+	close(first);
+	assert_int_equal(stat(path_of("socket"), &status), -1);
+}
+
+static void test_socket_keeps_the_last_output(void **state)
+{
+	static uint8_t bytes[3 * STREAM_OUTPUT_BYTES / 2], got[STREAM_OUTPUT_BYTES];
+	size_t skip = 10;
+	int fd;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(bytes); i++)
+		bytes[i] = (uint8_t)(i * 31 + i / 256);
+	assert_int_equal(open_path(socket_path()), 0);
+	for (size_t done = 0; done < sizeof(bytes) - skip; done += 1000)
+		put(bytes + done, min_u64(1000, sizeof(bytes) - skip - done));
+	put(bytes + sizeof(bytes) - skip, skip);
+	fd = client("socket");
+	assert_int_equal(fd_read_full(fd, got, sizeof(got)), sizeof(got));
+	assert_memory_equal(got, bytes + sizeof(bytes) - sizeof(got), sizeof(got));
+	close(fd);
+	wait_for(&connections, 2);
+	/* More than the buffer holds in one go. */
+	assert_int_equal(put(bytes, sizeof(bytes)), sizeof(bytes));
+	fd = client("socket");
+	assert_int_equal(fd_read_full(fd, got, sizeof(got)), sizeof(got));
+	assert_memory_equal(got, bytes + sizeof(bytes) - sizeof(got), sizeof(got));
+	close(fd);
+	stream_close(&stream, FLUSH_NS);
+}
+
+/* It vanishes while it is being written to, and while nobody reads what it wrote. */
+static void test_socket_client_that_vanishes(void **state)
+{
+	static char bytes[STREAM_OUTPUT_BYTES];
+	int fd, input = 0;
+
+	(void)state;
+	assert_int_equal(open_path(socket_path()), 0);
+	fd = client("socket");
+	wait_for(&connections, 1);
+	fcntl(fd, F_SETFL, O_NONBLOCK);
+	while (write(fd, bytes, sizeof(bytes)) > 0)
+		input++; /* a flood that the guest does not take */
+	assert_true(input > 0);
+	while (put(bytes, sizeof(bytes)) == sizeof(bytes))
+		usleep(1000);
+	assert_false(has_room(STREAM_OUTPUT_BYTES));
+	close(fd);
+	/* Writing finds out; the next one is served. */
+	wait_for(&connections, 2);
+	fd = client("socket");
+	wait_for(&connections, 3);
+	assert_int_equal(stream_input_bytes(&stream), STREAM_INPUT_BYTES);
+	close(fd);
+	stream_close(&stream, 0);
+}
+
+static void test_socket_client_hung_up_unnoticed(void **state)
+{
+	static char bytes[4 * STREAM_INPUT_BYTES];
+	int first, second;
+
+	(void)state;
+	assert_int_equal(open_path(socket_path()), 0);
+	first = client("socket");
+	wait_for(&connections, 1);
+	assert_int_equal(write(first, bytes, sizeof(bytes)), sizeof(bytes));
+	wait_for(&inputs, 1);
+	close(first); /* nothing is read, nothing is written: only the next client tells */
+	second = client("socket");
+	wait_for(&connections, 3);
+	put("you are next", 12);
+	assert_output(second, "you are next");
+	close(second);
+	stream_close(&stream, 0);
+}
+
+static void test_socket_file_left_behind(void **state)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	(void)state;
+	snprintf(address.sun_path, sizeof(address.sun_path), "%s", path_of("socket"));
+	assert_int_equal(bind(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+	assert_int_equal(listen(fd, 1), 0);
+	assert_int_equal(open_path(socket_path()), -EADDRINUSE);
+	assert_int_equal(open_path(address.sun_path), -EINVAL); /* unix: is missing */
+	close(fd);
+	assert_int_equal(open_path(socket_path()), 0); /* whoever it was has died */
+	stream_close(&stream, 0);
+	/* A file is not a socket left behind. */
+	fd = open(address.sun_path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+	close(fd);
+	assert_int_equal(open_path(socket_path()), -EADDRINUSE);
+	assert_int_equal(unlink(address.sun_path), 0);
+}
+
+static void test_input_flood_stays_with_its_sender(void **state)
+{
+	int keyboard[2], screen[2];
+	struct terminal terminal = { 0 };
+	char bytes[4096] = "";
+	size_t sent = 0, received = 0;
+
+	(void)state;
+	assert_int_equal(pipe2(keyboard, O_CLOEXEC), 0);
+	assert_int_equal(pipe2(screen, O_CLOEXEC), 0);
+	terminal.input_fd = keyboard[0];
+	terminal.output_fd = screen[1];
+	assert_int_equal(open_terminal(&terminal), 0);
+	fcntl(keyboard[1], F_SETFL, O_NONBLOCK);
+	for (int idle = 0; idle < 50;) {
+		ssize_t n = write(keyboard[1], bytes, sizeof(bytes));
+
+		if (n > 0)
+			sent += (size_t)n;
+		else
+			idle++;
+		usleep(1000);
+	}
+	assert_int_equal(stream_input_bytes(&stream), STREAM_INPUT_BYTES);
+	assert_true(sent <= STREAM_INPUT_BYTES + 65536);
+	assert_true(inputs <= 4); /* and nobody spins */
+	close(keyboard[1]);
+	for (int i = 0; i < TIMEOUT_MS && received < sent; i++) {
+		size_t n = stream_read(&stream, bytes, 700);
+
+		received += n;
+		if (!n)
+			usleep(1000);
+	}
+	assert_int_equal(received, sent);
+	stream_close(&stream, 0);
+	close(keyboard[0]);
+	close(screen[0]);
+	close(screen[1]);
+}
+
+/* Somebody who shares the descriptors has set O_NONBLOCK: -EAGAIN, both ways. */
+static void test_descriptors_that_do_not_block(void **state)
+{
+	static char bytes[STREAM_OUTPUT_BYTES], sink[65536];
+	int keyboard[2], screen[2];
+	struct terminal terminal = { 0 };
+	size_t written = 0, got = 0;
+
+	(void)state;
+	assert_int_equal(pipe2(keyboard, O_CLOEXEC | O_NONBLOCK), 0);
+	assert_int_equal(pipe2(screen, O_CLOEXEC | O_NONBLOCK), 0);
+	terminal.input_fd = keyboard[0];
+	terminal.output_fd = screen[1];
+	assert_int_equal(open_terminal(&terminal), 0);
+	usleep(20000);
+	send_text(keyboard[1], "first");
+	assert_input("first");
+	usleep(20000);
+	send_text(keyboard[1], "second");
+	assert_input("second");
+	for (int i = 0; i < 40; i++) {
+		written += put(bytes, sizeof(bytes));
+		usleep(1000);
+	}
+	assert_false(has_room(100));
+	while (got < written) {
+		struct pollfd poll_fd = { .fd = screen[0], .events = POLLIN };
+
+		assert_int_equal(poll(&poll_fd, 1, TIMEOUT_MS), 1);
+		got += (size_t)read(screen[0], sink, sizeof(sink));
+	}
+	wait_for(&rooms, 1);
+	assert_true(has_room(100));
+	stream_close(&stream, FLUSH_NS);
+	for (int i = 0; i < 2; i++) {
+		close(keyboard[i]);
+		close(screen[i]);
+	}
+}
+
+static void test_regular_file_on_stdin(void **state)
+{
+	const char *path = path_of("script");
+	struct terminal terminal = { .output_fd = -1 };
+
+	(void)state;
+	terminal.input_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	send_text(terminal.input_fd, "from a file");
+	assert_int_equal(lseek(terminal.input_fd, 0, SEEK_SET), 0);
+	assert_int_equal(open_terminal(&terminal), 0);
+	assert_input("from a file");
+	assert_int_equal(put("nobody sees it", 14), 14);
+	assert_true(has_room(STREAM_OUTPUT_BYTES));
+	stream_close(&stream, FLUSH_NS);
+	close(terminal.input_fd);
+	unlink(path);
+}
+
+static void test_input_that_fails(void **state)
+{
+	struct terminal terminal = { .input_fd = open(directory, O_RDONLY | O_CLOEXEC),
+				     .output_fd = -1 };
+
+	(void)state;
+	assert_int_equal(open_terminal(&terminal), 0); /* EISDIR: said, and that is all */
+	usleep(20000);
+	assert_int_equal(stream_input_bytes(&stream), 0);
+	stream_close(&stream, FLUSH_NS);
+	close(terminal.input_fd);
+}
+
+/* ---- A terminal that is in front of us, behind us, and gone ---- */
+
+static int open_tty(int *slave)
+{
+	int master = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
+	char name[64];
+
+	assert_true(master >= 0);
+	assert_int_equal(grantpt(master) | unlockpt(master), 0);
+	assert_int_equal(ptsname_r(master, name, sizeof(name)), 0);
+	*slave = open(name, O_RDWR | O_NOCTTY | O_CLOEXEC);
+	assert_true(*slave >= 0);
+	return master;
+}
+
+static void expect(bool condition, int code)
+{
+	if (!condition)
+		_exit(code);
+}
+
+static size_t read_input(char *bytes, size_t length, int timeout_ms)
+{
+	size_t count = 0;
+
+	for (int i = 0; i < timeout_ms && count < length; i++) {
+		count += stream_read(&stream, bytes + count, length - count);
+		usleep(1000);
+	}
+	return count;
+}
+
+/* In a group of its own, behind the leader: what is typed is not for us until we are in front. */
+static void background_machine(int to_leader, int from_leader)
+{
+	struct terminal terminal;
+	char bytes[64];
+
+	setpgid(0, 0);
+	setup(NULL);
+	terminal_init(&terminal, NULL);
+	expect(!open_terminal(&terminal) && !terminal_set_raw(&terminal), 2);
+	expect(write(to_leader, "b", 1) == 1 && read(from_leader, bytes, 1) == 1, 3);
+	/* The leader has typed a line and read it itself. */
+	expect(read_input(bytes, sizeof(bytes), 100) == 0, 4);
+	expect(write(to_leader, "n", 1) == 1 && read(from_leader, bytes, 1) == 1, 5);
+	/* In front now. The next line wakes the reader. */
+	expect(read_input(bytes, 5, TIMEOUT_MS) == 5 && !memcmp(bytes, "ours\n", 5), 6);
+	expect(read_input(bytes, 3, TIMEOUT_MS) == 3 && !memcmp(bytes, "raw", 3), 7);
+	stream_close(&stream, 0);
+	teardown(NULL);
+	exit(0);
+}
+
+static void play_leader(int slave, int master)
+{
+	int to_leader[2], from_leader[2], status;
+	char line[64];
+	pid_t child;
+
+	expect(setsid() > 0 && !ioctl(slave, TIOCSCTTY, 0) && dup2(slave, 0) == 0 &&
+	       dup2(slave, 1) == 1, 10);
+	signal(SIGTTOU, SIG_IGN);
+	expect(!pipe(to_leader) && !pipe(from_leader), 11);
+	child = fork();
+	if (!child) {
+		signal(SIGTTOU, SIG_DFL);
+		background_machine(to_leader[1], from_leader[0]);
+	}
+	setpgid(child, child);
+	expect(read(to_leader[0], line, 1) == 1, 12);
+	expect(write(master, "mine\n", 5) == 5, 13);
+	expect(read(0, line, sizeof(line)) == 5 && !memcmp(line, "mine\n", 5), 14);
+	expect(write(from_leader[1], "x", 1) == 1 && read(to_leader[0], line, 1) == 1, 15);
+	expect(!tcsetpgrp(0, child) && write(from_leader[1], "x", 1) == 1, 16);
+	expect(write(master, "ours\n", 5) == 5, 17);
+	for (int i = 0; i < TIMEOUT_MS; i++) {
+		struct termios modes;
+
+		if (!tcgetattr(slave, &modes) && !(modes.c_lflag & ICANON))
+			break;
+		usleep(1000);
+	}
+	expect(write(master, "raw", 3) == 3, 18);
+	waitpid(child, &status, 0);
+	_exit(WIFEXITED(status) ? WEXITSTATUS(status) : 19);
+}
+
+static void test_background(void **state)
+{
+	int slave, master = open_tty(&slave), status;
+	pid_t child;
+
+	(void)state;
+	child = fork();
+	if (!child)
+		play_leader(slave, master);
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_true(WIFEXITED(status));
+	assert_int_equal(WEXITSTATUS(status), 0);
+	close(slave);
+	close(master);
+}
+
+static void test_terminal_that_hangs_up(void **state)
+{
+	int slave, master = open_tty(&slave), before;
+	struct terminal terminal;
+
+	(void)state;
+	terminal = (struct terminal){ .input_fd = slave, .output_fd = slave, .escapes = true };
+	assert_int_equal(open_terminal(&terminal), 0);
+	send_text(master, "x\n");
+	assert_input("x\n");
+	close(master);
+	usleep(50000);
+	before = (int)inputs;
+	put("nobody", 6);
+	usleep(50000);
+	assert_int_equal(inputs, before);
+	stream_close(&stream, FLUSH_NS);
+	close(slave);
+}
+
+static void test_worker_that_never_ran(void **state)
+{
+	(void)state;
+	assert_int_equal(worker_create(&worker, &(struct worker_config){ "io-test", 32, 8 }), 0);
+	assert_int_equal(open_path(path_of("log")), 0);
+	assert_int_equal(stream_write(&stream, "lost", 4), 4);
+	stream_close(&stream, FLUSH_NS);
+	assert_int_equal(open_path(socket_path()), 0);
+	stream_close(&stream, FLUSH_NS);
+	worker_destroy(&worker);
+	unlink(path_of("log"));
+}
+
+static void test_no_file_slots(void **state)
+{
+	(void)state;
+	assert_int_equal(worker_create(&worker, &(struct worker_config){ "io-test", 32, 0 }), 0);
+	assert_true(fail_is_host(open_path("/dev/null")));
+	assert_true(fail_is_host(open_path(socket_path())));
+	worker_destroy(&worker);
+}
+
+static int group_setup(void **state)
+{
+	(void)state;
+	return mkdtemp(directory) ? 0 : -1;
+}
+
+static int group_teardown(void **state)
+{
+	(void)state;
+	return rmdir(directory);
+}
+
+#define ON_WORKER(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		ON_WORKER(test_file_is_appended_to),
+		ON_WORKER(test_file_gives_no_input),
+		ON_WORKER(test_paths_that_can_not_be),
+		ON_WORKER(test_fifo_waits_for_its_reader),
+		ON_WORKER(test_character_device),
+		ON_WORKER(test_pty),
+		ON_WORKER(test_pty_that_nobody_reads),
+		ON_WORKER(test_socket_clients_come_and_go),
+		ON_WORKER(test_socket_keeps_the_last_output),
+		ON_WORKER(test_socket_client_that_vanishes),
+		ON_WORKER(test_socket_client_hung_up_unnoticed),
+		ON_WORKER(test_socket_file_left_behind),
+		ON_WORKER(test_input_flood_stays_with_its_sender),
+		ON_WORKER(test_descriptors_that_do_not_block),
+		ON_WORKER(test_regular_file_on_stdin),
+		ON_WORKER(test_input_that_fails),
+		ON_WORKER(test_terminal_that_hangs_up),
+		cmocka_unit_test(test_background),
+		cmocka_unit_test(test_worker_that_never_ran),
+		cmocka_unit_test(test_no_file_slots),
+	};
+
+	return cmocka_run_group_tests(tests, group_setup, group_teardown);
+}
