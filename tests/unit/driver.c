@@ -127,16 +127,25 @@ static void forget_queues(struct driver *driver)
 	}
 }
 
+static void do_nothing(struct worker_task *task)
+{
+	(void)task;
+}
+
 void driver_destroy(struct driver *driver)
 {
 	const struct virtio_type *type = driver->config.type;
+	struct worker_task nothing = { do_nothing };
 
 	assert_int_equal(virtio_device_quiesce(driver->device, DRIVER_TIMEOUT_MS), 0);
+	/* Drained; but the worker may still be on its way out of the queue that said so. */
 	for (unsigned i = 0; i < driver->config.worker_count; i++)
-		worker_stop(&driver->workers[i]);
+		worker_call(&driver->workers[i], &nothing);
 	type->destroy(driver->device);
-	for (unsigned i = 0; i < driver->config.worker_count; i++)
+	for (unsigned i = 0; i < driver->config.worker_count; i++) {
+		worker_stop(&driver->workers[i]);
 		worker_destroy(&driver->workers[i]);
+	}
 	if (type->keys)
 		options_free(type->keys, driver->options);
 	free(driver->options);
