@@ -277,6 +277,8 @@ static void c76_indirect(struct virtio_device *device)
 		flatten(device, direct);
 		cut_ones(false, flat.request.readable_bytes, 3);
 		cut_ones(true, flat.request.writable_bytes, 3);
+		if (flat.count <= direct)
+			continue; /* too few bytes to cut */
 		ok(send_mixed(device, direct), "C76 %s: %u direct, then one indirect with WRITE",
 		   device->name, direct);
 	}
