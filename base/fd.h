@@ -25,6 +25,13 @@ uint64_t event_fd_drain(int fd);
 /* Whether the count is not zero; leaves it. */
 bool event_fd_pending(int fd);
 
+/*
+ * Opens /dev/null as each of stdin, stdout and stderr that is closed: else the
+ * next file opened would be it, and get what is written there. First thing in
+ * main(). 0 or -errno.
+ */
+int fd_open_standard(void);
+
 /* Closes *fd if it is >= 0 and sets it to -1. */
 void fd_close(int *fd);
 

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/bytes.h"
+#include "base/fd.h"
 #include "base/log.h"
 #include "cmd/cmd.h"
 #include "config.h"
@@ -70,6 +71,8 @@ int main(int argc, char **argv)
 {
 	const char *name = argc > 1 ? argv[1] : NULL;
 
+	if (fd_open_standard())
+		return 3; /* and nowhere to say why */
 	if (!name) {
 		usage(stderr);
 		return 1;
