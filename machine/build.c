@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/signalfd.h>
 
+#include "base/bytes.h"
 #include "base/fd.h"
 #include "base/log.h"
 #include "machine/machine.h"
@@ -19,16 +20,27 @@
 #define IO_RING_ENTRIES 256
 #define IO_FILES 256
 
+/* By nohup, or a shell that starts us in the background: then it shall stay so. */
+static bool is_ignored(int number)
+{
+	struct sigaction action;
+
+	return !sigaction(number, NULL, &action) && action.sa_handler == SIG_IGN;
+}
+
 /* The signals that the control thread reads; blocked everywhere else. */
 static int signals_open(struct machine *machine)
 {
+	static const int keyboard[] = { SIGINT, SIGHUP };
 	sigset_t set;
 
 	sigemptyset(&set);
 	sigaddset(&set, SIGTERM);
-	sigaddset(&set, SIGINT);
-	sigaddset(&set, SIGHUP);
 	sigaddset(&set, SIGWINCH);
+	/* A signalfd would see them although they are ignored. */
+	for (size_t i = 0; i < ARRAY_SIZE(keyboard); i++)
+		if (!is_ignored(keyboard[i]))
+			sigaddset(&set, keyboard[i]);
 	/* A write that finds no reader or no room must be an error, not our end. */
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGXFSZ, SIG_IGN);
