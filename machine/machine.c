@@ -12,13 +12,14 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/signalfd.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/bytes.h"
 #include "base/log.h"
 #include "virtio/registers.h"
 
-/* How long a device may take to finish what it has in flight. */
+/* How long devices may take to finish what they have in flight. */
 #define QUIESCE_TIMEOUT_MS 1000
 
 int machine_exit_of(int failure)
@@ -32,15 +33,30 @@ static void machine_end(struct machine *machine, int exit_status)
 	worker_quit(&machine->control);
 }
 
-/* In order; true when every device has let go of guest memory. */
+static uint64_t now_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+/*
+ * True when every device has let go of guest memory. All are asked before one is
+ * waited for, so that together they take no longer than one may.
+ */
 static bool devices_quiesce(struct machine *machine)
 {
+	uint64_t deadline_ms = now_ms() + QUIESCE_TIMEOUT_MS;
 	bool quiet = true;
 
+	for (unsigned i = 0; i < machine->device_count; i++)
+		virtio_device_quiesce(virtio_pci_device(machine->devices[i]), 0);
 	for (unsigned i = 0; i < machine->device_count; i++) {
 		struct virtio_device *device = virtio_pci_device(machine->devices[i]);
+		uint64_t passed_ms = min_u64(now_ms(), deadline_ms);
 
-		if (virtio_device_quiesce(device, QUIESCE_TIMEOUT_MS)) {
+		if (virtio_device_quiesce(device, (unsigned)(deadline_ms - passed_ms))) {
 			log_warning("%s: its requests do not end; the host's storage or network "
 				    "may hang", device->deps.name);
 			quiet = false;
