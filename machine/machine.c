@@ -94,6 +94,11 @@ static void guest_reset(struct machine *machine)
 		machine_end(machine, MACHINE_EXIT_RESET);
 		return;
 	}
+	if (machine->stop_signal) {
+		log_info("the guest asked for a reset instead of turning itself off");
+		machine_end(machine, MACHINE_EXIT_RESET);
+		return;
+	}
 	error = machine_restart(machine);
 	if (error)
 		machine_end(machine, machine_exit_of(error));
