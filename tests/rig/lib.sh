@@ -55,6 +55,9 @@ await() {
 	done
 }
 
+# reflects ADDRESS LINE: whether the guest at port 7 sends the line back. It may not listen yet.
+reflects() { [ "$(echo "$2" | nc -w 10 "$1" 7)" = "$2" ]; }
+
 # guest NAME "WORDS" OPTION...: boots $kernel with WORDS on its command line and runs it to its end.
 # The console is in NAME.out, what ringvm said in NAME.err, its exit status in $status (137: it had
 # to be killed).

@@ -15,7 +15,8 @@ await ip link show rigtap0
 ip addr add 10.9.0.1/24 dev rigtap0
 ip link set rigtap0 up
 await said demo "your turn"
-is "$(echo stop | nc -w 10 10.9.0.2 7)" stop "the host talks to the guest by TCP"
+await reflects 10.9.0.2 stop
+ok $? "the host talks to the guest by TCP"
 finish
 sleep 1
 kill "$tail_pid"

@@ -13,7 +13,8 @@ ok $? "host to guest: pings"
 show_file host.ping >&2
 grep -q ' 0% packet loss' host.ping
 ok $? "host to guest: 0% packet loss"
-is "$(echo stop | nc -w 10 10.9.0.2 7)" stop "TCP both ways"
+await reflects 10.9.0.2 stop
+ok $? "TCP both ways"
 finish
 says ping "eth0 mac 52:54:00:12:34:56" "guest_mac is what the guest sees"
 says ping "ping 10.9.0.1 .* 0% packet loss" "guest to host: 0% packet loss"
