@@ -113,7 +113,7 @@ static int load_elf(struct kernel_load *load)
 		return error;
 	if (image.segments[0].gpa < LAYOUT_HIGH_RAM_GPA)
 		return fail(EINVAL,
-			    "%s: %s: ELF segment at 0x%" PRIx64 ": below 1 MiB it can't be",
+			    "%s: %s: no kernel: its ELF segment at 0x%" PRIx64 " lies below 1 MiB",
 			    load->file.role, load->file.path, image.segments[0].gpa);
 	load->end_gpa = elf_end_gpa(&image);
 	load->initrd_limit_gpa = BIT64(31);
