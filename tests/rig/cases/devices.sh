@@ -5,17 +5,18 @@
 truncate -s 16M one.img two.img
 guest devices "rig=devices" -c 2 -d one.img,queues=2 -d two.img,ro \
 	-n mode=tap,tapif=rigtap0 -n mode=tap,tapif=rigtap1 \
-	--console-port name=port.one,path=one.port --console-port name=port.two,path=two.port --rng
+	--console-port name=first,path=first.port --console-port name=second,path=second.port \
+	--console-port name=data,path=data.port,type=data
 ends devices 0
 for driver in blk:2 net:2 rng:1; do
 	found=$(tr -d '\r' <devices.out | grep -c "^rig: device .* virtio_${driver%:*}\$")
 	is "$found" "${driver#*:}" "${driver#*:} x virtio_${driver%:*}"
 done
 says devices "device .* virtio_console" "virtio_console is there"
-for port in one two; do
-	says devices "port port.$port" "console port $port has its name"
-	grep -q "^hello from port.$port" "$port.port"
-	ok $? "console port $port writes to its file"
+for port in first:hvc0 second:hvc1 data:data; do
+	says devices "port ${port%:*}" "the guest sees the port ${port%:*}"
+	grep -q "^hello from ${port#*:}" "${port%:*}.port"
+	ok $? "what it writes to ${port#*:} comes out there"
 done
 
 # vda's two queues have a vector each, and 200 reads make about 200 interrupts on them.
