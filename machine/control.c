@@ -170,8 +170,11 @@ void control_destroy(struct control *control)
 
 	if (!control)
 		return;
-	for (unsigned i = 0; i < CLIENTS; i++)
+	for (unsigned i = 0; i < CLIENTS; i++) {
+		worker_unwatch(control->worker, &control->clients[i].watch);
 		fd_close(&control->clients[i].fd);
+	}
+	worker_unwatch(control->worker, &control->watch);
 	if (control->listen_fd >= 0 && !instance_socket(control->name, &address))
 		unlink(address.sun_path);
 	fd_close(&control->listen_fd);

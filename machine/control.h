@@ -28,7 +28,7 @@ struct control_handler {
  */
 int control_create(struct control **control, const char *name, struct worker *worker,
 		   struct control_handler *handler);
-/* The worker runs no more. NULL is fine. */
+/* The worker does not run; it may run again, and hears no client then. NULL is fine. */
 void control_destroy(struct control *control);
 
 /* For client commands: sends one line, reads one. 0 or a failure, logged. */

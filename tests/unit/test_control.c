@@ -14,6 +14,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/bytes.h"
 #include "machine/control.h"
 #include "machine/instance.h"
 
@@ -166,12 +167,12 @@ static void test_line_in_line_out(void **state)
 	assert_true(control_call("absent", "status", reply, sizeof(reply)) < 0);
 }
 
-static int connect_raw(void)
+static int connect_raw(const char *name)
 {
 	struct sockaddr_un address;
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
-	assert_int_equal(instance_socket("served", &address), 0);
+	assert_int_equal(instance_socket(name, &address), 0);
 	assert_int_equal(connect(fd, (struct sockaddr *)&address, sizeof(address)), 0);
 	return fd;
 }
@@ -185,11 +186,11 @@ static void test_rude_clients(void **state)
 	(void)state;
 	memset(noise, 'x', sizeof(noise));
 	for (int i = 0; i < 16; i++)
-		silent[i] = connect_raw();
+		silent[i] = connect_raw("served");
 	assert_int_equal(control_call("served", "status", reply, sizeof(reply)), 0);
 	for (int i = 0; i < 16; i++)
 		close(silent[i]);
-	silent[0] = connect_raw();
+	silent[0] = connect_raw("served");
 	send(silent[0], noise, sizeof(noise), MSG_NOSIGNAL);
 	assert_int_equal(control_call("served", "again", reply, sizeof(reply)), 0);
 	assert_string_equal(reply, "got again");
@@ -211,6 +212,49 @@ static void test_second_of_a_name_is_refused(void **state)
 	worker_destroy(&other);
 }
 
+struct ending {
+	struct control_handler handler;
+	struct worker worker;
+	struct worker_timer timer;
+};
+
+static void ending_handle(struct control_handler *own, const char *request, char *reply,
+			  size_t size)
+{
+	(void)request;
+	snprintf(reply, size, "ok");
+	worker_quit(&container_of(own, struct ending, handler)->worker);
+}
+
+static void ending_expired(struct worker_timer *timer)
+{
+	worker_quit(&container_of(timer, struct ending, timer)->worker);
+}
+
+/* The machine's worker runs once more after its end, while clients come and go. */
+static void test_clients_outlive_the_socket(void **state)
+{
+	const struct worker_config config = { "ending", 16, 16 };
+	struct ending ending = { .handler.handle = ending_handle, .timer.expired = ending_expired };
+	struct control *own;
+	int idle, stopping;
+
+	(void)state;
+	assert_int_equal(worker_create(&ending.worker, &config), 0);
+	assert_int_equal(control_create(&own, "ending", &ending.worker, &ending.handler), 0);
+	idle = connect_raw("ending");
+	stopping = connect_raw("ending");
+	assert_int_equal(write(stopping, "stop\n", 5), 5);
+	worker_run(&ending.worker);
+	close(connect_raw("ending")); /* not accepted any more */
+	control_destroy(own);
+	close(idle);
+	close(stopping);
+	assert_int_equal(worker_timer_start(&ending.worker, &ending.timer, 10000000), 0);
+	worker_run(&ending.worker);
+	worker_destroy(&ending.worker);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -218,6 +262,7 @@ int main(void)
 		cmocka_unit_test(test_name_of_the_dead_is_free),
 		cmocka_unit_test(test_name_that_is_looked_at_is_free),
 		cmocka_unit_test(test_directory_that_others_can_write_is_refused),
+		cmocka_unit_test(test_clients_outlive_the_socket),
 		cmocka_unit_test_setup_teardown(test_line_in_line_out, server_setup,
 						server_teardown),
 		cmocka_unit_test_setup_teardown(test_rude_clients, server_setup,
