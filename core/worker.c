@@ -22,8 +22,6 @@
 #include "core/ring.h"
 
 #define REAP_BATCH 64
-/* From Linux 6.13 one wait hands over at most this many completions of deferred work. */
-#define REAP_KERNEL_BATCH 20
 #define STACK_BYTES (256 * KIB)
 
 static void job_list_init(struct job_list *list)
@@ -180,14 +178,16 @@ static unsigned reap_batch(struct worker *worker)
 }
 
 /*
- * All that is there, up to one batch beyond what a single wait hands over: what
- * is reaped together is published together.
+ * What is there, and once more what has come in meanwhile: a wait ends with the
+ * first completion of many, and from Linux 6.13 on hands over 20 at most. What
+ * is reaped together is published together: the second look costs a call, as a
+ * pass of its own would, and saves the guest an interrupt and a kick.
  */
 static void reap(struct worker *worker)
 {
 	unsigned count = reap_batch(worker);
 
-	if (count < REAP_KERNEL_BATCH || count >= REAP_BATCH)
+	if (!count || count >= REAP_BATCH)
 		return;
 	if (!(IO_URING_READ_ONCE(*worker->ring.sq.kflags) & IORING_SQ_TASKRUN))
 		return;
