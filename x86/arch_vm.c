@@ -79,8 +79,8 @@ int arch_vm_init(struct vm *vm)
 	int error;
 
 	if (vm->config.vcpu_count > VCPUS_MAX)
-		return fail(EINVAL, "--cpus %u: at most %d are possible on x86",
-			    vm->config.vcpu_count, VCPUS_MAX);
+		return fail(EINVAL, "--cpus: %u is more than the %d that an x86 machine of ringvm "
+			    "can have; give fewer", vm->config.vcpu_count, VCPUS_MAX);
 	vm->arch = calloc(1, sizeof(*vm->arch));
 	if (!vm->arch)
 		return fail_host(ENOMEM, "machine: out of memory");
