@@ -14,3 +14,7 @@ for address in $(echo "${addresses:?}" | tr , ' '); do
 done
 say "your turn"
 timeout 60 nc -l -p 7 -e head -n 1
+for address in $(echo "$addresses" | tr , ' '); do
+	number=$((number - 1))
+	ip link set "eth$number" down
+done
