@@ -65,8 +65,8 @@ static size_t message_body(const struct console_port *port, enum console_event e
 	case EVENT_NAME:
 		header->event = htole16(VIRTIO_CONSOLE_PORT_NAME);
 		header->value = htole16(1);
-		*body = port_name(port);
-		return strlen(port_name(port));
+		*body = port->options->name; /* told only of a port that has one */
+		return strlen(port->options->name);
 	case EVENT_RESIZE:
 		header->event = htole16(VIRTIO_CONSOLE_RESIZE);
 		terminal_size(port_terminal(port), &resize->cols, &resize->rows);
