@@ -18,8 +18,7 @@
 #include "base/fd.h"
 #include "base/log.h"
 #include "core/arch.h"
-
-#define VCPU_STACK_BYTES (256 * KIB)
+#include "core/thread.h"
 
 /* Interrupts KVM_RUN. Its handler does nothing: immediate_exit says it all. */
 static int kick_signal(void)
@@ -181,20 +180,11 @@ static void *thread_main(void *argument)
 
 int vcpu_start(struct vcpu *vcpu)
 {
-	pthread_attr_t attributes;
-	sigset_t all, old;
 	int error = kick_install();
 
 	if (error)
 		return error;
-	sigfillset(&all);
-	sigdelset(&all, kick_signal());
-	pthread_sigmask(SIG_SETMASK, &all, &old);
-	pthread_attr_init(&attributes);
-	pthread_attr_setstacksize(&attributes, VCPU_STACK_BYTES);
-	error = pthread_create(&vcpu->thread, &attributes, thread_main, vcpu);
-	pthread_attr_destroy(&attributes);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	error = thread_start(&vcpu->thread, thread_main, vcpu, kick_signal());
 	if (error)
 		return fail_host(error, "vcpu%u: start thread: %s", vcpu->index, strerror(error));
 	vcpu->started = true;

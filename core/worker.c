@@ -10,7 +10,6 @@
 #include <assert.h>
 #include <errno.h>
 #include <semaphore.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,9 +19,9 @@
 #include "base/fd.h"
 #include "base/log.h"
 #include "core/ring.h"
+#include "core/thread.h"
 
 #define REAP_BATCH 64
-#define STACK_BYTES (256 * KIB)
 
 static void job_list_init(struct job_list *list)
 {
@@ -304,19 +303,11 @@ static void *thread_main(void *argument)
 
 int worker_start(struct worker *worker)
 {
-	pthread_attr_t attributes;
-	sigset_t all, old;
 	int error;
 
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &old);
-	pthread_attr_init(&attributes);
-	pthread_attr_setstacksize(&attributes, STACK_BYTES);
 	worker->running = true;
 	worker->threaded = true;
-	error = pthread_create(&worker->thread, &attributes, thread_main, worker);
-	pthread_attr_destroy(&attributes);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	error = thread_start(&worker->thread, thread_main, worker, 0);
 	if (error) {
 		worker->running = false;
 		worker->threaded = false;

@@ -82,7 +82,7 @@ struct worker {
  */
 int worker_create(struct worker *worker, const struct worker_config *config);
 
-/* Starts the thread (all signals blocked). 0 or a host failure, logged. */
+/* Starts the thread, deaf to signals (core/thread.h). 0 or a host failure, logged. */
 int worker_start(struct worker *worker);
 
 /* Runs the loop on the calling thread until worker_quit(); later again, on the same one. */

@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <semaphore.h>
+#include <signal.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -90,6 +91,27 @@ static void test_call_runs_on_the_worker(void **state)
 	for (int i = 0; i < 1000; i++)
 		run(&step, count_up);
 	assert_int_equal(step.count, 1000);
+}
+
+static void mask_check(struct worker_task *task)
+{
+	struct step *step = step_of_task(task);
+	sigset_t mask;
+
+	pthread_sigmask(SIG_BLOCK, NULL, &mask);
+	step->count = sigismember(&mask, SIGTERM) && sigismember(&mask, SIGWINCH) &&
+		      !sigismember(&mask, SIGSEGV) && !sigismember(&mask, SIGBUS) &&
+		      !sigismember(&mask, SIGABRT);
+}
+
+/* A blocked fault would end the process past the handler that restores the terminal. */
+static void test_worker_hears_faults_only(void **state)
+{
+	struct step step = { 0 };
+
+	(void)state;
+	run(&step, mask_check);
+	assert_int_equal(step.count, 1);
 }
 
 struct poster {
@@ -426,6 +448,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_call_runs_on_the_worker, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_worker_hears_faults_only, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_posts_of_many_threads_all_arrive, setup,
 						teardown),
 		cmocka_unit_test_setup_teardown(
