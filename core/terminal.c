@@ -41,7 +41,7 @@ static const struct fatal_signal {
 enum tty_modes { TTY_UNKNOWN, TTY_ASKING, TTY_KNOWN };
 
 static struct {
-	int fd; /* -1: no tty, or not yet */
+	_Atomic int fd; /* -1: no tty, or not yet; a reader may be running when it is set */
 	bool installed;
 	_Atomic bool is_raw; /* we have set it so, and have not been in the background since */
 	_Atomic bool given_back; /* we are leaving, or stopped: a reader must not take it again */
@@ -178,7 +178,6 @@ int terminal_set_raw(struct terminal *terminal)
 {
 	if (!terminal->escapes)
 		return 0;
-	tty.fd = terminal->input_fd;
 	if (!tty.installed) {
 		if (atexit(terminal_restore))
 			return fail_host(ENOMEM, "terminal: out of memory");
@@ -186,7 +185,9 @@ int terminal_set_raw(struct terminal *terminal)
 		tty.installed = true;
 	}
 	tty.given_back = false;
-	if (tty_reclaim() && tty.modes != TTY_KNOWN)
+	/* Only now: whoever makes it raw from here on, it will be put back. */
+	tty.fd = terminal->input_fd;
+	if (tty_reclaim() && tty.modes == TTY_UNKNOWN)
 		return fail_host_errno("terminal: read its modes");
 	return 0;
 }
