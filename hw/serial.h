@@ -21,7 +21,7 @@ struct serial_config {
 	uint64_t base;             /* of 8 byte-wide registers */
 	int irq_event_fd;          /* an edge for each time the interrupt condition rises */
 	struct terminal *terminal; /* or NULL: nothing is connected */
-	struct worker *worker;     /* with a thread of its own, and STREAM_SLOTS free file slots */
+	struct worker *worker;     /* with STREAM_SLOTS free file slots */
 };
 
 struct serial;
@@ -30,8 +30,8 @@ struct serial;
 int serial_create(struct serial **serial, const struct serial_config *config);
 
 /*
- * vCPUs have stopped; the worker still runs (or never did). Waits up to a second
- * for the host to take what the guest wrote last. Control thread.
+ * vCPUs have stopped; the worker is as stream_close() wants it. Waits up to a
+ * second for the host to take what the guest wrote last. Control thread.
  */
 void serial_destroy(struct serial *serial);
 

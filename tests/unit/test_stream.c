@@ -55,6 +55,49 @@ static const struct stream_ops ops = {
 	.connected = count_connection,
 };
 
+/*
+ * Between the stream and the ring: the next `times` transfers of a kind are not
+ * made but end with `result`, as kernels and descriptors differ in what they
+ * answer.
+ */
+void __real_worker_arm(struct io_uring_sqe *sqe, struct ring_op *op);
+void __wrap_worker_arm(struct io_uring_sqe *sqe, struct ring_op *op);
+
+static struct {
+	struct ring_op op;
+	struct ring_op *behind;
+	_Atomic int opcode, result;
+	_Atomic unsigned times;
+} tamper;
+
+static void tampered(struct ring_op *op, int result, uint32_t flags)
+{
+	(void)op;
+	(void)result;
+	tamper.behind->done(tamper.behind, tamper.result, flags);
+}
+
+void __wrap_worker_arm(struct io_uring_sqe *sqe, struct ring_op *op)
+{
+	if (tamper.times && sqe->opcode == tamper.opcode) {
+		int slot = sqe->fd; /* of which one direction at least is ready */
+
+		tamper.times--;
+		tamper.behind = op;
+		tamper.op.done = tampered;
+		io_uring_prep_poll_add(sqe, slot, POLLIN | POLLOUT | POLLHUP);
+		op = &tamper.op;
+	}
+	__real_worker_arm(sqe, op);
+}
+
+static void tamper_with(int opcode, int result, unsigned times)
+{
+	tamper.opcode = opcode;
+	tamper.result = result;
+	tamper.times = times;
+}
+
 static int setup(void **state)
 {
 	(void)state;
@@ -562,6 +605,37 @@ static void test_descriptors_that_do_not_block(void **state)
 	}
 }
 
+/* Of a terminal that does not block, older kernels say so at once. */
+static void test_try_again(void **state)
+{
+	int keyboard[2], screen[2];
+	struct terminal terminal = { 0 };
+
+	(void)state;
+	assert_int_equal(pipe2(keyboard, O_CLOEXEC), 0);
+	assert_int_equal(pipe2(screen, O_CLOEXEC), 0);
+	terminal.input_fd = keyboard[0];
+	terminal.output_fd = screen[1];
+	send_text(keyboard[1], "typed");
+	tamper_with(IORING_OP_READ, -EAGAIN, 3);
+	assert_int_equal(open_terminal(&terminal), 0);
+	assert_input("typed");
+	assert_int_equal(tamper.times, 0);
+	tamper_with(IORING_OP_WRITE, -EAGAIN, 3);
+	put("shown", 5);
+	assert_output(screen[0], "shown");
+	assert_int_equal(tamper.times, 0);
+	tamper_with(IORING_OP_WRITE, -EINTR, 3);
+	put("shown", 5);
+	assert_output(screen[0], "shown");
+	assert_int_equal(tamper.times, 0);
+	stream_close(&stream, FLUSH_NS);
+	for (int i = 0; i < 2; i++) {
+		close(keyboard[i]);
+		close(screen[i]);
+	}
+}
+
 static void test_regular_file_on_stdin(void **state)
 {
 	const char *path = path_of("script");
@@ -770,6 +844,7 @@ int main(void)
 		ON_WORKER(test_socket_file_left_behind),
 		ON_WORKER(test_input_flood_stays_with_its_sender),
 		ON_WORKER(test_descriptors_that_do_not_block),
+		ON_WORKER(test_try_again),
 		ON_WORKER(test_regular_file_on_stdin),
 		ON_WORKER(test_input_that_fails),
 		ON_WORKER(test_terminal_that_hangs_up),

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <termios.h>
 #include <time.h>
@@ -28,6 +29,7 @@ static struct request_line requests;
 static int open_pty(int *slave)
 {
 	int master = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
+	struct termios modes;
 	char name[64];
 
 	assert_true(master >= 0);
@@ -36,19 +38,26 @@ static int open_pty(int *slave)
 	assert_int_equal(ptsname_r(master, name, sizeof(name)), 0);
 	*slave = open(name, O_RDWR | O_NOCTTY | O_CLOEXEC);
 	assert_true(*slave >= 0);
+	/* Modes of somebody's own, that no default is mistaken for. */
+	assert_int_equal(tcgetattr(*slave, &modes), 0);
+	modes.c_lflag &= ~(tcflag_t)ECHOKE;
+	modes.c_cc[VERASE] = 'h' & 0x1f;
+	modes.c_cc[VMIN] = 3;
+	assert_int_equal(tcsetattr(*slave, TCSANOW, &modes), 0);
 	return master;
 }
 
 /*
- * In the child: a session of its own, with the slave as its terminal on 0 and 1.
- * cmocka's handlers, and a sanitizer's, stay in the parent.
+ * In the child: the slave on 0 and 1. It is not the child's controlling terminal:
+ * the kernel resets the modes of one when its session's leader ends, and would
+ * do what is to be tested. cmocka's handlers, and a sanitizer's, stay behind.
  */
 static void take_terminal(int slave)
 {
 	for (int number = 1; number < SIGRTMIN; number++)
 		signal(number, SIG_DFL);
-	if (setsid() < 0 || ioctl(slave, TIOCSCTTY, 0) < 0 || dup2(slave, 0) < 0 ||
-	    dup2(slave, 1) < 1)
+	prctl(PR_SET_PDEATHSIG, SIGKILL); /* if the test fails and waits no more */
+	if (dup2(slave, 0) < 0 || dup2(slave, 1) < 1)
 		_exit(90);
 }
 
@@ -209,7 +218,7 @@ static void report(int number, siginfo_t *info, void *context)
 {
 	(void)number;
 	(void)context;
-	_exit(info->si_addr == (void *)8 ? 8 : 9);
+	exit(info->si_addr == (void *)8 ? 8 : 9);
 }
 
 static void install_report(void)
@@ -233,6 +242,14 @@ static void test_an_earlier_handler_sees_the_fault(void **state)
 	assert_int_equal(WEXITSTATUS(outcome.status), 8);
 }
 
+static volatile sig_atomic_t asked;
+
+static void note_asked(int number)
+{
+	(void)number;
+	asked = 1;
+}
+
 static void test_stop_puts_the_modes_back_and_continue_takes_them(void **state)
 {
 	int slave, master = open_pty(&slave), status;
@@ -245,11 +262,14 @@ static void test_stop_puts_the_modes_back_and_continue_takes_them(void **state)
 	child = fork();
 	if (!child) {
 		take_terminal(slave);
+		signal(SIGTERM, note_asked); /* the machine's own: it stays in charge */
 		terminal_init(&terminal, &requests);
 		if (terminal_set_raw(&terminal))
 			_exit(92);
 		say("r");
-		wait_for_signal(&terminal);
+		while (!asked)
+			usleep(1000);
+		exit(0);
 	}
 	assert_int_equal(heard(master), 'r');
 	assert_true(is_raw(slave));
@@ -270,10 +290,31 @@ static void test_stop_puts_the_modes_back_and_continue_takes_them(void **state)
 
 	kill(child, SIGTERM);
 	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_int_equal(status, 0);
 	assert_int_equal(tcgetattr(slave, &after), 0);
 	assert_true(same_modes(&before, &after));
 	close(slave);
 	close(master);
+}
+
+/* Somebody types while we leave: the reader's last look must not set it raw again. */
+static void filter_after_restore(struct terminal *terminal)
+{
+	char byte = 'x';
+
+	terminal_restore();
+	terminal_filter(terminal, &byte, 1);
+	terminal_reclaim(terminal);
+	_exit(0);
+}
+
+static void test_a_terminal_given_back_is_not_taken_again(void **state)
+{
+	struct outcome outcome = run(filter_after_restore, false, 0);
+
+	(void)state;
+	assert_int_equal(outcome.status, 0);
+	assert_true(same_modes(&outcome.before, &outcome.after));
 }
 
 /* The leader stays in front; its child, in a group of its own, is in the background. */
@@ -300,10 +341,13 @@ static void background_child(int slave, int to_leader, int from_leader)
 static void leader(int slave)
 {
 	int to_leader[2], from_leader[2], status = 0;
+	struct termios before, after;
 	pid_t child;
 	char byte;
 
 	take_terminal(slave);
+	if (setsid() < 0 || ioctl(slave, TIOCSCTTY, 0) < 0 || tcgetattr(slave, &before))
+		_exit(90);
 	signal(SIGTTOU, SIG_IGN);
 	if (pipe(to_leader) || pipe(from_leader))
 		_exit(97);
@@ -317,25 +361,23 @@ static void leader(int slave)
 	    write(from_leader[1], "f", 1) != 1)
 		_exit(98);
 	waitpid(child, &status, 0);
+	if (tcgetattr(slave, &after) || !same_modes(&before, &after))
+		_exit(89);
 	_exit(WIFEXITED(status) ? WEXITSTATUS(status) : 99);
 }
 
 static void test_background_leaves_the_terminal_alone(void **state)
 {
 	int slave, master = open_pty(&slave), status;
-	struct termios before, after;
 	pid_t child;
 
 	(void)state;
-	assert_int_equal(tcgetattr(slave, &before), 0);
 	child = fork();
 	if (!child)
 		leader(slave);
 	assert_int_equal(waitpid(child, &status, 0), child);
 	assert_true(WIFEXITED(status));
 	assert_int_equal(WEXITSTATUS(status), 0);
-	assert_int_equal(tcgetattr(slave, &after), 0);
-	assert_true(same_modes(&before, &after));
 	close(slave);
 	close(master);
 }
@@ -445,6 +487,7 @@ int main(void)
 		cmocka_unit_test(test_a_fault_puts_the_modes_back),
 		cmocka_unit_test(test_an_earlier_handler_sees_the_fault),
 		cmocka_unit_test(test_stop_puts_the_modes_back_and_continue_takes_them),
+		cmocka_unit_test(test_a_terminal_given_back_is_not_taken_again),
 		cmocka_unit_test(test_background_leaves_the_terminal_alone),
 		cmocka_unit_test(test_input_that_is_no_tty_is_left_alone),
 		cmocka_unit_test(test_escapes),
