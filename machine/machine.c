@@ -41,6 +41,11 @@ static uint64_t now_ms(void)
 	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
 }
 
+static void nothing_run(struct worker_task *task)
+{
+	(void)task;
+}
+
 /*
  * True when every device has let go of guest memory. All are asked before one is
  * waited for, so that together they take no longer than one may.
@@ -62,6 +67,9 @@ static bool devices_quiesce(struct machine *machine)
 			quiet = false;
 		}
 	}
+	/* A queue is let go from within a task: its worker is through with it after the next. */
+	for (unsigned i = 0; i < machine->io_worker_count; i++)
+		worker_call(&machine->io_workers[i], &(struct worker_task){ nothing_run });
 	return quiet;
 }
 
