@@ -40,6 +40,7 @@ int irq_router_init(struct irq_router *router, const struct kvm_call *kvm,
 	if (!router->routing || !router->gsi_used || error) {
 		free(router->routing);
 		free(router->gsi_used);
+		router->routing = NULL; /* there is nothing to destroy */
 		return fail_host(ENOMEM, "interrupt routes: out of memory");
 	}
 	if (pin_count)
