@@ -210,6 +210,7 @@ static int item_parse(const char *what, char *item, bool first, const struct opt
 	const struct option_key *key = key_find(keys, item);
 	char *equals = strchr(item, '=');
 	const char *value = "on";
+	int error;
 
 	if (key && key->kind == OPTION_FLAG) {
 		/* a flag by its name alone */
@@ -227,9 +228,10 @@ static int item_parse(const char *what, char *item, bool first, const struct opt
 	}
 	if (!key)
 		return key_refuse(what, item, keys);
-	if (value_parse(key, value, field_of(key, options)))
-		return value_refuse(what, key, value);
-	return 0;
+	error = value_parse(key, value, field_of(key, options));
+	if (error == -ENOMEM)
+		return fail_host(ENOMEM, "%s: out of memory", what);
+	return error ? value_refuse(what, key, value) : 0;
 }
 
 /* Cuts the first item off *rest, turning ",," into "," in place. NULL at the end. */
@@ -268,7 +270,7 @@ int options_parse(const char *what, const char *text, const struct option_key *k
 	int error = 0;
 
 	if (!copy)
-		return fail(ENOMEM, "%s: out of memory", what);
+		return fail_host(ENOMEM, "%s: out of memory", what);
 	for (const struct option_key *key = keys; key->name; key++)
 		if (key->kind == OPTION_INT_FD && *(int *)field_of(key, options) == 0)
 			*(int *)field_of(key, options) = -1;

@@ -78,55 +78,60 @@ static void device_name(struct machine_config *config, struct device_config *dev
 	snprintf(device->name, sizeof(device->name), "%s%u", label, index);
 }
 
-static struct device_config *device_add(struct machine_config *config,
-					const struct virtio_type *type)
+/* It is then the last of them. 0 or a failure, logged. */
+static int device_add(struct machine_config *config, const struct virtio_type *type)
 {
 	struct device_config *device = &config->devices[config->device_count];
 
-	if (config->device_count == MACHINE_DEVICES_MAX) {
-		fail(ENOSPC, "--%s: %u devices are the most that fit on the PCI bus",
-		     type->option ? type->option : type->name, MACHINE_DEVICES_MAX);
-		return NULL;
-	}
+	if (config->device_count == MACHINE_DEVICES_MAX)
+		return fail(ENOSPC, "--%s: %u devices are the most that fit on the PCI bus",
+			    type->option ? type->option : type->name, MACHINE_DEVICES_MAX);
 	*device = (struct device_config){ .type = type };
 	device->options = calloc(1, type->options_size ? type->options_size : 1);
-	if (!device->options) {
-		fail(ENOMEM, "--%s: out of memory", type->option ? type->option : type->name);
-		return NULL;
-	}
+	if (!device->options)
+		return fail_host(ENOMEM, "--%s: out of memory",
+				 type->option ? type->option : type->name);
 	device_name(config, device);
 	config->device_count++;
-	return device;
+	return 0;
 }
 
 int machine_config_add_device(struct machine_config *config, const struct virtio_type *type,
 			      const char *text)
 {
-	struct device_config *device = device_add(config, type);
+	int error = device_add(config, type);
 	char what[32];
 
-	if (!device)
-		return -EINVAL;
+	if (error || !type->keys || !text)
+		return error;
 	snprintf(what, sizeof(what), "--%s", type->option);
-	return type->keys && text ? options_parse(what, text, type->keys, device->options) : 0;
+	return options_parse(what, text, type->keys,
+			     config->devices[config->device_count - 1].options);
 }
 
 /* The machine's one virtio console, made when it is first wanted. */
-static struct device_config *console_of(struct machine_config *config)
+static int console_of(struct machine_config *config, struct device_config **console)
 {
-	for (unsigned i = 0; i < config->device_count; i++)
-		if (config->devices[i].type == &virtio_console)
-			return &config->devices[i];
-	return device_add(config, &virtio_console);
+	int error;
+
+	for (unsigned i = 0; i < config->device_count; i++) {
+		*console = &config->devices[i];
+		if ((*console)->type == &virtio_console)
+			return 0;
+	}
+	error = device_add(config, &virtio_console);
+	*console = error ? NULL : &config->devices[config->device_count - 1];
+	return error;
 }
 
 int machine_config_add_console_port(struct machine_config *config, const char *text)
 {
-	struct device_config *device = console_of(config);
+	struct device_config *device;
 	struct console_options *console;
+	int error = console_of(config, &device);
 
-	if (!device)
-		return -EINVAL;
+	if (error)
+		return error;
 	console = device->options;
 	if (console->port_count == CONSOLE_PORT_OPTIONS_MAX)
 		return fail(ENOSPC, "--console-port: %u are the most that a console has",
@@ -217,10 +222,11 @@ int machine_config_complete(struct machine_config *config)
 			return error;
 	}
 	if (config->console == MACHINE_CONSOLE_VIRTIO) {
-		struct device_config *device = console_of(config);
+		struct device_config *device;
 
-		if (!device)
-			return -EINVAL;
+		error = console_of(config, &device);
+		if (error)
+			return error;
 		device->terminal = true;
 		((struct console_options *)device->options)->terminal = true;
 	}

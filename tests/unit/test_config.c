@@ -172,7 +172,7 @@ static void test_bus_has_a_last_slot(void **state)
 		strcat(line, " -d x");
 	assert_int_equal(parse(line), 0);
 	strcat(line, " -d x");
-	assert_int_equal(parse(line), -EINVAL);
+	assert_int_equal(parse(line), -ENOSPC);
 	strcpy(line, "bz");
 	for (int i = 0; i < CONSOLE_PORT_OPTIONS_MAX; i++)
 		strcat(line, " --console-port path=x");
