@@ -271,15 +271,20 @@ void worker_call(struct worker *worker, struct worker_task *task)
 	sem_destroy(&call.ended);
 }
 
-static void loop(struct worker *worker)
+int worker_claim(struct worker *worker)
 {
 	int error = worker->owner ? 0 : ring_enable(&worker->ring);
 
-	if (error < 0) {
-		fail(-error, "%s: enable io_uring: %s", worker->name, strerror(-error));
-		abort();
-	}
+	assert(!worker->owner || worker->owner == gettid());
+	if (error < 0)
+		return fail_host(-error, "%s: enable io_uring: %s", worker->name,
+				 strerror(-error));
 	worker->owner = gettid();
+	return 0;
+}
+
+static void loop(struct worker *worker)
+{
 	while (!worker->quit) {
 		reap(worker);
 		job_list_run(&worker->publish);
@@ -291,14 +296,47 @@ static void loop(struct worker *worker)
 	io_uring_unregister_ring_fd(&worker->ring);
 }
 
+struct start_call {
+	struct worker *worker;
+	int error;
+	sem_t claimed;
+};
+
 static void *thread_main(void *argument)
 {
-	struct worker *worker = argument;
+	struct start_call *start = argument;
+	struct worker *worker = start->worker;
+	int error;
 
 	pthread_setname_np(pthread_self(), worker->name);
 	worker->thread_id = gettid();
-	loop(worker);
+	error = worker_claim(worker);
+	start->error = error;
+	sem_post(&start->claimed); /* the last touch: the starter's stack goes */
+	if (!error)
+		loop(worker);
 	return NULL;
+}
+
+/* The thread, once it has its ring. */
+static int thread_create(struct worker *worker)
+{
+	struct start_call start = { .worker = worker };
+	int error;
+
+	sem_init(&start.claimed, 0, 0);
+	error = thread_start(&worker->thread, thread_main, &start, 0);
+	if (error) {
+		error = fail_host(error, "%s: start thread: %s", worker->name, strerror(error));
+	} else {
+		while (sem_wait(&start.claimed) < 0 && errno == EINTR)
+			;
+		error = start.error;
+		if (error)
+			pthread_join(worker->thread, NULL);
+	}
+	sem_destroy(&start.claimed);
+	return error;
 }
 
 int worker_start(struct worker *worker)
@@ -307,17 +345,19 @@ int worker_start(struct worker *worker)
 
 	worker->running = true;
 	worker->threaded = true;
-	error = thread_start(&worker->thread, thread_main, worker, 0);
+	error = thread_create(worker);
 	if (error) {
 		worker->running = false;
 		worker->threaded = false;
-		return fail_host(error, "%s: start thread: %s", worker->name, strerror(error));
+		worker->thread_id = 0;
 	}
-	return 0;
+	return error;
 }
 
 void worker_run(struct worker *worker)
 {
+	if (worker_claim(worker))
+		abort(); /* who can do better claims it before */
 	worker->thread_id = gettid();
 	worker->running = true;
 	worker->quit = false;

@@ -85,11 +85,12 @@ int worker_create(struct worker *worker, const struct worker_config *config);
 /* Starts the thread, deaf to signals (core/thread.h). 0 or a host failure, logged. */
 int worker_start(struct worker *worker);
 
-/* Runs the loop on the calling thread until worker_quit(); later again, on the same one. */
+/* From now on only the calling thread may run it. 0 or a host failure, logged. */
+int worker_claim(struct worker *worker);
+/* Runs the loop on the calling thread, which claims it, until worker_quit(); later again. */
 void worker_run(struct worker *worker);
 /* Has the calling thread run it, and may it do so again? */
 bool worker_can_run_again(const struct worker *worker);
-
 /* Worker thread: leave the loop after this pass. */
 void worker_quit(struct worker *worker);
 
@@ -100,7 +101,6 @@ void worker_destroy(struct worker *worker);
 /* Any thread. post: in order, never waits. call: returns when task->run() has. */
 void worker_post(struct worker *worker, struct worker_task *task);
 void worker_call(struct worker *worker, struct worker_task *task);
-
 /* Whether the caller is the worker's thread. */
 bool worker_is_current(const struct worker *worker);
 

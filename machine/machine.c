@@ -228,6 +228,8 @@ static int machine_start(struct machine *machine)
 	for (unsigned i = 0; !error && i < machine->io_worker_count; i++)
 		error = worker_start(&machine->io_workers[i]);
 	if (!error)
+		error = worker_claim(&machine->control);
+	if (!error)
 		error = terminal_set_raw(&machine->terminal);
 	if (!error)
 		error = vm_start_vcpus(&machine->vm);
