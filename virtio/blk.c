@@ -474,7 +474,7 @@ static int blk_init_queues(struct blk *blk, const struct virtio_deps *deps, unsi
 	for (unsigned i = 0; i < queue_count; i++) {
 		blk->requests[i] = calloc(BLK_QUEUE_SIZE, sizeof(*blk->requests[i]));
 		if (!blk->requests[i])
-			return fail(ENOMEM, "%s: out of memory", deps->name);
+			return fail_host(ENOMEM, "%s: out of memory", deps->name);
 		error = virtqueue_init(&blk->queues[i], &blk->device, (uint16_t)i, BLK_QUEUE_SIZE,
 				       blk->lanes[i % blk->lane_count].worker);
 		if (error)
@@ -523,7 +523,7 @@ static int blk_create(const void *options, const struct virtio_deps *deps,
 	int error;
 
 	if (!blk)
-		return fail(ENOMEM, "%s: out of memory", deps->name);
+		return fail_host(ENOMEM, "%s: out of memory", deps->name);
 	error = blk_set_serial(blk, deps->name, blk_options->serial);
 	if (!error)
 		error = blk_open_image(blk, blk_options, deps->name);
