@@ -137,40 +137,57 @@ static void choices_print(const struct option_key *key, char *text, size_t size)
 					   key->choices[i]);
 }
 
-/* Says what would have been right; returns -EINVAL. */
-static int value_refuse(const char *what, const struct option_key *key, const char *value)
+/* What would have been right. */
+static void expected_print(const struct option_key *key, char *expected, size_t size)
 {
-	char expected[256] = "";
-
 	switch (key->kind) {
 	case OPTION_STRING:
-		snprintf(expected, sizeof(expected), "a value");
+		snprintf(expected, size, "a value");
 		break;
 	case OPTION_FLAG:
-		snprintf(expected, sizeof(expected), "on or off");
+		snprintf(expected, size, "on or off");
 		break;
 	case OPTION_UINT:
 	case OPTION_INT_FD:
 		if (key->maximum)
-			snprintf(expected, sizeof(expected), "a number from %llu to %llu",
+			snprintf(expected, size, "a number from %llu to %llu",
 				 (unsigned long long)key->minimum,
 				 (unsigned long long)key->maximum);
 		else
-			snprintf(expected, sizeof(expected), "a number");
+			snprintf(expected, size, "a number");
 		break;
 	case OPTION_SIZE:
-		snprintf(expected, sizeof(expected), "a size such as 512M or 2G");
+		snprintf(expected, size, "a size such as 512M or 2G");
 		break;
 	case OPTION_CHOICE:
-		snprintf(expected, sizeof(expected), "one of ");
-		choices_print(key, expected + 7, sizeof(expected) - 7);
+		snprintf(expected, size, "one of ");
+		choices_print(key, expected + 7, size - 7);
 		break;
 	case OPTION_MAC:
-		snprintf(expected, sizeof(expected),
-			 "a station's address such as 02:00:00:00:00:01");
+		snprintf(expected, size, "a station's address such as 02:00:00:00:00:01");
 		break;
 	}
+}
+
+static int value_refuse(const char *what, const struct option_key *key, const char *value)
+{
+	char expected[256] = "";
+
+	expected_print(key, expected, sizeof(expected));
 	return fail(EINVAL, "%s: %s=%s: expected %s", what, key->name, value, expected);
+}
+
+int option_set(const struct option_key *key, const char *value, void *options)
+{
+	int error = value_parse(key, value, field_of(key, options));
+	char expected[256] = "";
+
+	if (error == -ENOMEM)
+		return fail_host(ENOMEM, "--%s: out of memory", key->name);
+	if (!error)
+		return 0;
+	expected_print(key, expected, sizeof(expected));
+	return fail(EINVAL, "--%s: '%s': expected %s", key->name, value, expected);
 }
 
 static const struct option_key *key_find(const struct option_key *keys, const char *name)

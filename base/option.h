@@ -46,6 +46,9 @@ struct option_key {
 int options_parse(const char *what, const char *text, const struct option_key *keys,
 		  void *options);
 
+/* One key's value on its own, as an option "--key VALUE" gives it. 0 or a failure, logged. */
+int option_set(const struct option_key *key, const char *value, void *options);
+
 /* Frees the strings; the struct itself is the caller's. */
 void options_free(const struct option_key *keys, void *options);
 

@@ -41,9 +41,7 @@ static int kvm_open(struct vm *vm)
 
 	vm->kvm_fd = open(path, O_RDWR | O_CLOEXEC);
 	if (vm->kvm_fd < 0 && (errno == ENOENT || errno == ENODEV || errno == ENXIO))
-		return fail_host(errno, "%s: %s; load KVM ('modprobe kvm_intel' or 'modprobe "
-				 "kvm_amd') and see that the firmware allows virtualization",
-				 path, strerror(errno));
+		return fail_host(errno, "%s: %s; %s", path, strerror(errno), arch_kvm_advice);
 	if (vm->kvm_fd < 0 && errno == EACCES)
 		return fail_host(errno, "%s: %s; join its group ('sudo usermod -aG kvm $USER', "
 				 "then log in again) or run as root", path, strerror(errno));
@@ -89,10 +87,14 @@ static int kvm_check(const struct vm *vm)
 
 static int vm_open(struct vm *vm)
 {
+	unsigned long type;
+	int error = arch_vm_type(vm, &type);
 	int fd;
 
+	if (error)
+		return error;
 	do {
-		fd = ioctl(vm->kvm_fd, KVM_CREATE_VM, 0);
+		fd = ioctl(vm->kvm_fd, KVM_CREATE_VM, type);
 	} while (fd < 0 && errno == EINTR);
 	if (fd < 0 && errno == EBUSY)
 		return fail_host(errno, "%s: another hypervisor holds the processor's "
@@ -140,13 +142,13 @@ int vm_create(struct vm *vm, const struct vm_config *config, struct request_line
 	if (!error)
 		error = arch_vm_init(vm);
 	if (!error)
-		error = arch_vm_init_irqs(vm);
-	if (!error)
 		error = arch_vm_add_memory(vm);
 	if (!error)
 		error = guest_memory_register(&vm->memory, &vm->kvm);
 	if (!error)
 		error = vcpus_create(vm);
+	if (!error)
+		error = arch_vm_init_irqs(vm);
 	if (error)
 		vm_destroy(vm);
 	return error;

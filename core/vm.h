@@ -21,6 +21,7 @@ struct vm_config {
 	const char *dev_path; /* the KVM device, "/dev/kvm" */
 	uint64_t memory_bytes;
 	unsigned vcpu_count;
+	const void *arch_options; /* what the user chose of core/arch.h's; outlives the VM */
 };
 
 struct vm {

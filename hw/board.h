@@ -20,7 +20,6 @@ struct board_config {
 	const char *kernel_path;  /* NULL never */
 	const char *initrd_path;  /* or NULL */
 	const char *command_line; /* whole, as the guest shall see it */
-	bool ignore_pvh;          /* x86: enter an ELF at its entry point, PVH note or not */
 	struct terminal *serial_terminal; /* the user's, or NULL: the port is not connected */
 	struct worker *worker;    /* serves the serial port's host side */
 };

@@ -67,6 +67,7 @@ static int vm_build(struct machine *machine)
 		.dev_path = config->dev_path,
 		.memory_bytes = config->memory_bytes,
 		.vcpu_count = config->vcpu_count,
+		.arch_options = config->arch_options,
 	};
 
 	return vm_create(&machine->vm, &vm_config, &machine->requests);

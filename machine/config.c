@@ -15,6 +15,7 @@
 
 #include "base/bytes.h"
 #include "base/log.h"
+#include "core/arch.h"
 #include "hw/board.h"
 #include "virtio/blk.h"
 #include "virtio/console.h"
@@ -35,8 +36,11 @@ int machine_config_init(struct machine_config *config)
 		.memory_bytes = DEFAULT_MEMORY_BYTES,
 		.vcpu_count = 1,
 		.stop_timeout_s = DEFAULT_STOP_TIMEOUT_S,
+		.arch_options = malloc(arch_options.size),
 	};
-	if (config->name && config->dev_path)
+	if (config->arch_options)
+		memcpy(config->arch_options, arch_options.defaults, arch_options.size);
+	if (config->name && config->dev_path && config->arch_options)
 		return 0;
 	machine_config_destroy(config);
 	return fail_host(ENOMEM, "run: out of memory");
@@ -59,6 +63,9 @@ void machine_config_destroy(struct machine_config *config)
 			options_free(device->type->keys, device->options);
 		free(device->options);
 	}
+	if (config->arch_options)
+		options_free(arch_options.keys, config->arch_options);
+	free(config->arch_options);
 	free(config->name);
 	free(config->dev_path);
 	free(config->kernel_path);

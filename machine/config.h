@@ -38,6 +38,7 @@ struct machine_config {
 	enum machine_reboot reboot;
 	unsigned stop_timeout_s; /* between the power button and cutting the power */
 	bool no_defaults;
+	void *arch_options; /* read by arch_options.keys (core/arch.h) */
 	struct device_config devices[MACHINE_DEVICES_MAX];
 	unsigned device_count;
 };

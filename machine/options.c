@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
  * Reads the words of `ringvm run` into a machine_config, and shows what they
- * are. Plain options stand in the table below; each device type brings its own.
+ * are. Plain options stand in the table below; the architecture and each device
+ * type bring their own.
  */
 #include "machine/options.h"
 
@@ -12,6 +13,7 @@
 
 #include "base/bytes.h"
 #include "base/log.h"
+#include "core/arch.h"
 #include "machine/device_types.h"
 #include "virtio/console.h"
 
@@ -163,7 +165,16 @@ static const struct run_option plain_options[] = {
 	{ "dev", 0, "PATH", dev_set, "the KVM device; /dev/kvm (default)" },
 };
 
-/* Options in getopt's terms: val is an index, plain options first, then types. */
+static unsigned arch_option_count(void)
+{
+	unsigned count = 0;
+
+	while (arch_options.keys[count].name)
+		count++;
+	return count;
+}
+
+/* In getopt's terms: val is an index, plain options first, the architecture's, then types. */
 struct option_list {
 	struct option longs[OPTIONS_MAX];
 	char letters[2 * OPTIONS_MAX + 4];
@@ -198,6 +209,8 @@ static void list_fill(struct option_list *list)
 	for (unsigned i = 0; i < ARRAY_SIZE(plain_options); i++, index++)
 		list_add(list, plain_options[i].name, plain_options[i].letter,
 			 plain_options[i].argument, index);
+	for (unsigned i = 0; i < arch_option_count(); i++, index++)
+		list_add(list, arch_options.keys[i].name, 0, true, index);
 	for (unsigned i = 0; device_types[i]; i++, index++)
 		if (device_types[i]->option)
 			list_add(list, device_types[i]->option, device_types[i]->option_letter,
@@ -208,8 +221,10 @@ static int option_apply(struct machine_config *config, unsigned index, const cha
 {
 	if (index < ARRAY_SIZE(plain_options))
 		return plain_options[index].apply(config, value);
-	return machine_config_add_device(config, device_types[index - ARRAY_SIZE(plain_options)],
-					 value);
+	index -= ARRAY_SIZE(plain_options);
+	if (index < arch_option_count())
+		return option_set(&arch_options.keys[index], value, config->arch_options);
+	return machine_config_add_device(config, device_types[index - arch_option_count()], value);
 }
 
 int machine_options_parse(struct machine_config *config, int argc, char **argv)
@@ -252,12 +267,28 @@ static void help_line(FILE *out, char letter, const char *name, const char *argu
 	fprintf(out, "  %-3s %-20s %s\n", letters, words, help);
 }
 
+static const char *argument_word(const struct option_key *key)
+{
+	switch (key->kind) {
+	case OPTION_FLAG:
+		return "on|off";
+	case OPTION_CHOICE:
+		return "KIND";
+	case OPTION_STRING:
+		return "FILE";
+	default:
+		return "N";
+	}
+}
+
 static void help_overview(FILE *out)
 {
 	fprintf(out, "usage: ringvm run [KERNEL] [options]\n\n");
 	for (unsigned i = 0; i < ARRAY_SIZE(plain_options); i++)
 		help_line(out, plain_options[i].letter, plain_options[i].name,
 			  plain_options[i].argument, plain_options[i].help);
+	for (const struct option_key *key = arch_options.keys; key->name; key++)
+		help_line(out, 0, key->name, argument_word(key), key->help);
 	for (unsigned i = 0; device_types[i]; i++)
 		if (device_types[i]->option)
 			help_line(out, device_types[i]->option_letter, device_types[i]->option,

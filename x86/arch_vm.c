@@ -29,6 +29,21 @@
 
 #define X2APIC_FORMAT (KVM_X2APIC_API_USE_32BIT_IDS | KVM_X2APIC_API_DISABLE_BROADCAST_QUIRK)
 
+static const struct option_key keys[] = {
+	{ "pvh", OPTION_FLAG, offsetof(struct x86_options, pvh),
+	  "enter an ELF kernel by its PVH note; on (default)" },
+	{ 0 },
+};
+
+const struct arch_options arch_options = {
+	.keys = keys,
+	.defaults = &(const struct x86_options){ .pvh = true },
+	.size = sizeof(struct x86_options),
+};
+
+const char arch_kvm_advice[] = "load KVM ('modprobe kvm_intel' or 'modprobe kvm_amd') and see "
+			       "that the firmware allows virtualization";
+
 static int control(const struct vm *vm, unsigned long request, void *argument, const char *name)
 {
 	int error = kvm_call(&vm->kvm, request, argument);
@@ -71,6 +86,13 @@ static int make_cpuid(struct vm *vm)
 	cpuid_set_machine(arch->cpuid, vm->config.vcpu_count,
 			  vm_capability(vm, KVM_CAP_TSC_DEADLINE_TIMER) > 0);
 	arch->physical_bits = cpuid_physical_bits(arch->cpuid);
+	return 0;
+}
+
+int arch_vm_type(struct vm *vm, unsigned long *type)
+{
+	(void)vm;
+	*type = 0;
 	return 0;
 }
 

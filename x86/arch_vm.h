@@ -11,6 +11,11 @@
 /* The two 8259A and the IOAPIC, as KVM numbers them. */
 #define ARCH_IRQCHIPS 3
 
+/* What vm_config.arch_options points to. */
+struct x86_options {
+	bool pvh; /* enter an ELF kernel by its PVH note if it has one */
+};
+
 struct arch_vm {
 	struct kvm_cpuid2 *cpuid; /* made a vCPU's own by cpuid_set_vcpu() */
 	unsigned physical_bits;

@@ -189,6 +189,7 @@ struct pci_host *board_pci_host(struct board *board)
 int board_boot(struct board *board)
 {
 	struct vm *vm = board->vm;
+	const struct x86_options *options = vm->config.arch_options;
 	struct acpi_config acpi = {
 		.vcpu_count = vm->vcpu_count,
 		.window32 = window32,
@@ -201,7 +202,7 @@ int board_boot(struct board *board)
 		.initrd_path = board->config->initrd_path,
 		.command_line = board->config->command_line,
 		.rsdp_gpa = acpi_rsdp_gpa(),
-		.ignore_pvh = board->config->ignore_pvh,
+		.ignore_pvh = !options->pvh,
 	};
 	struct kernel_entry entry;
 	int error = kernel_load(&kernel, &entry);

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/bytes.h"
+#include "core/arch.h"
 #include "machine/config.h"
 #include "machine/options.h"
 #include "virtio/blk.h"
@@ -69,6 +70,27 @@ static void test_nodefaults(void **state)
 	assert_int_equal(parse("-k vmlinux --nodefaults --rng"), 0);
 	assert_int_equal(config.device_count, 1);
 	assert_string_equal(config.command_line, "");
+}
+
+/* An option of the architecture's takes the values of its kind, and says what they are. */
+static void test_arch_options(void **state)
+{
+	const struct option_key *key = arch_options.keys;
+	const bool *flag;
+	char line[64];
+
+	(void)state;
+	while (key->name && key->kind != OPTION_FLAG)
+		key++;
+	assert_non_null(key->name);
+	for (unsigned on = 0; on < 2; on++) {
+		snprintf(line, sizeof(line), "bzImage --%s %s", key->name, on ? "on" : "off");
+		assert_int_equal(parse(line), 0);
+		flag = (const bool *)((const char *)config.arch_options + key->offset);
+		assert_int_equal(*flag, on);
+	}
+	snprintf(line, sizeof(line), "bzImage --%s maybe", key->name);
+	assert_int_equal(parse(line), -EINVAL);
 }
 
 static void test_rng_is_there_once(void **state)
@@ -208,6 +230,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_teardown(test_defaults, teardown),
 		cmocka_unit_test_teardown(test_nodefaults, teardown),
+		cmocka_unit_test_teardown(test_arch_options, teardown),
 		cmocka_unit_test_teardown(test_rng_is_there_once, teardown),
 		cmocka_unit_test_teardown(test_devices_keep_their_order, teardown),
 		cmocka_unit_test_teardown(test_plain_options, teardown),
