@@ -188,8 +188,10 @@ void x86_acpi_read(uint64_t rsdp_gpa)
 	const struct table *root;
 	unsigned entry_bytes;
 
-	if (!rsdp_gpa)
-		bail_out("no RSDP");
+	if (!rsdp_gpa) {
+		add_cpu(x86_apic_id(), 1);
+		return;
+	}
 	entry_bytes = rsdp->revision >= 2 && rsdp->xsdt_gpa ? 8 : 4;
 	root = (const void *)(entry_bytes == 8 ? rsdp->xsdt_gpa : rsdp->rsdt_gpa);
 	for (uint32_t at = sizeof(*root); at + entry_bytes <= root->length; at += entry_bytes)
