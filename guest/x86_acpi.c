@@ -10,6 +10,9 @@
 
 #define PANIC_PORT     0x505
 #define PANIC_PANICKED 0x01
+/* The way out of a board without ACPI. */
+#define KEYBOARD_COMMAND 0x64
+#define KEYBOARD_RESET	 0xfe
 
 struct __attribute__((packed)) rsdp {
 	char signature[8];
@@ -213,6 +216,8 @@ void arch_power_off(void)
 		write_address(&power.sleep, (uint8_t)(power.sleep_type << 2 | 1 << 5));
 	else if (power.pm1a_control_port)
 		port_write16(power.pm1a_control_port, (uint16_t)(power.sleep_type << 10 | 1 << 13));
+	else
+		port_write8(KEYBOARD_COMMAND, KEYBOARD_RESET);
 	stay();
 }
 

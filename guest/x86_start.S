@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
 /*
- * Where a guest begins on x86-64. One image, two ways in: 32-bit by the PVH note (%ebx: start info)
- * and 64-bit by e_entry (%rsi: boot_params, as a Linux kernel). Both go on in guest_main() with
- * interrupts off, page tables of our own (4 GiB, identity) and a stack. Here too are the interrupt
- * stubs and the start of the application processors. No memory is assumed but the image itself.
+ * Where a guest begins on x86-64. One image, three ways in: 32-bit by the PVH note (%ebx: start
+ * info), and as a Linux kernel (%rsi: boot_params) 64-bit by e_entry or 32-bit. All go on in
+ * guest_main() with interrupts off, page tables of our own (4 GiB, identity) and a stack. Here too
+ * are the interrupt stubs and the start of the application processors. No memory is assumed but the
+ * image itself.
  */
 #include "x86.h"
 
@@ -27,6 +28,16 @@ pvh_entry:
 	cld
 	movl	%ebx, %edi
 	movl	$BOOT_PVH, %esi
+	movl	$boot_stack_end, %esp
+	call	enter_long_mode
+	ljmpl	$SELECTOR_CODE, $bsp_start
+
+	.globl	linux32_entry
+linux32_entry:
+	cli
+	cld
+	movl	%esi, %edi
+	movl	$BOOT_LINUX, %esi
 	movl	$boot_stack_end, %esp
 	call	enter_long_mode
 	ljmpl	$SELECTOR_CODE, $bsp_start

@@ -7,7 +7,7 @@
  *   wait=irq    halt till the next interrupt, instead of polling the used ring
  *   hold        at the end stay there instead of powering off
  *   ecam=N      where PCI's configuration space is, for a board without the ACPI table that says so
- * Prints "# begin" when a test starts and "# result TEST ..." when it is over; in between the
+ * Prints "# begin TEST" when a test starts and "# result TEST ..." when it is over; in between the
  * serial port is silent, so whoever reads it may sample what the VMM has used by then.
  */
 #include "bench/bench.h"
@@ -21,7 +21,7 @@
 
 #define ECAM_BUS_BYTES 0x100000
 
-static const struct bench_device *const devices[] = { &bench_blk };
+static const struct bench_device *const devices[] = { &bench_blk, &bench_net, &bench_console };
 
 /* For the part at ring 3. */
 static const struct bench_device *current_device;
@@ -98,7 +98,7 @@ static void measure(const struct bench_test *test, struct virtqueue *queue)
 	if (!param_is_set("requests"))
 		user_run(run_current);
 	pause();
-	note("begin");
+	note("begin %s,%s,%u,%u", test->device, test->operation, test->bytes, test->depth);
 	pause();
 	run = (struct bench_run){ test, .ns = ns, .requests = param_number("requests", 0),
 				  .interrupts = param_is_set("wait") };

@@ -39,7 +39,7 @@ struct bench_device {
 	struct virtqueue *(*queue)(struct virtio_device *device, const struct bench_test *test);
 };
 
-extern const struct bench_device bench_blk;
+extern const struct bench_device bench_blk, bench_net, bench_console;
 
 /* Negotiates these features and sets up all queues with rings of BENCH_RING_SIZE at most. */
 void bench_start(struct virtio_device *device, uint64_t features);

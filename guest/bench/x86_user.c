@@ -2,10 +2,12 @@
 /* Segments, a task state and page rights for ring 3; the way there is x86_user_entry.S. */
 #include "bench/user.h"
 #include "bench/x86_user.h"
+#include "kit/arch.h"
 #include "kit/text.h"
 #include "x86.h"
 
 #define STACK_BYTES  65536
+#define CLOCK_NS     2000000
 #define PAGE_PRESENT 0x1
 #define PAGE_USER    0x4
 #define PAGE_LARGE   0x80
@@ -88,6 +90,29 @@ static void flush_pages(void)
 	__asm__ volatile("movq %0, %%cr3" : : "r"(page_table_4) : "memory");
 }
 
+/* The counts of a millisecond. */
+static uint64_t clock_ms;
+
+static void measure_clock(void)
+{
+	uint64_t begin_ns = arch_now_ns(), begin = user_clock(), now_ns;
+
+	do {
+		now_ns = arch_now_ns();
+	} while (now_ns - begin_ns < CLOCK_NS);
+	clock_ms = (user_clock() - begin) * 1000000 / (now_ns - begin_ns);
+}
+
+uint64_t user_clock(void)
+{
+	return tsc_read();
+}
+
+uint64_t user_clock_ns(uint64_t difference)
+{
+	return difference * 1000000 / clock_ms;
+}
+
 void user_run(void (*function)(void))
 {
 	static bool prepared;
@@ -95,6 +120,7 @@ void user_run(void (*function)(void))
 	if (!prepared) {
 		load_segments();
 		catch_undefined();
+		measure_clock();
 		prepared = true;
 	}
 	allow_user(page_table_4, PAGE_LEVELS);
