@@ -35,32 +35,25 @@ static struct vring_desc descriptor_copy(const uint8_t *source)
 	};
 }
 
-static enum descriptor_verdict fault(struct descriptor_parts *parts,
-				     enum descriptor_verdict verdict, const char *what)
-{
-	parts->fault = what;
-	return verdict;
-}
-
 static enum descriptor_verdict descriptor_enter(const struct descriptor_table *table,
 						const struct vring_desc *descriptor,
 						struct walk *walk,
 						struct descriptor_parts *parts)
 {
 	if (!table->indirect)
-		return fault(parts, DESCRIPTOR_CORRUPT, "indirect descriptor was not negotiated");
+		return descriptor_corrupt(parts, "indirect descriptor was not negotiated");
 	if (walk->indirect)
-		return fault(parts, DESCRIPTOR_CORRUPT, "indirect table within an indirect table");
+		return descriptor_corrupt(parts, "indirect table within an indirect table");
 	if (descriptor->flags & VRING_DESC_F_NEXT)
-		return fault(parts, DESCRIPTOR_CORRUPT, "indirect descriptor with a next one");
+		return descriptor_corrupt(parts, "indirect descriptor with a next one");
 	if (!descriptor->len || descriptor->len % sizeof(struct vring_desc))
-		return fault(parts, DESCRIPTOR_CORRUPT, "indirect table of a bad length");
+		return descriptor_corrupt(parts, "indirect table of a bad length");
 	walk->entries = guest_memory_at(table->memory, descriptor->addr, descriptor->len);
 	if (!walk->entries)
-		return fault(parts, DESCRIPTOR_CORRUPT, "indirect table outside of memory");
+		return descriptor_corrupt(parts, "indirect table outside of memory");
 	walk->count = descriptor->len / sizeof(struct vring_desc);
 	if (walk->count > parts->capacity)
-		return fault(parts, DESCRIPTOR_MALFORMED, "indirect table of too many entries");
+		return descriptor_malformed(parts, "indirect table of too many entries");
 	walk->steps = 0;
 	walk->indirect = true;
 	return DESCRIPTOR_OK;
@@ -77,12 +70,12 @@ static enum descriptor_verdict descriptor_add(const struct descriptor_table *tab
 	if (!descriptor->len)
 		return DESCRIPTOR_OK;
 	if (!writable && parts->writable_count)
-		return fault(parts, DESCRIPTOR_MALFORMED, "readable part after a writable one");
+		return descriptor_malformed(parts, "readable part after a writable one");
 	if (count == parts->capacity)
-		return fault(parts, DESCRIPTOR_MALFORMED, "too many parts");
+		return descriptor_malformed(parts, "too many parts");
 	host = guest_memory_at(table->memory, descriptor->addr, descriptor->len);
 	if (!host)
-		return fault(parts, DESCRIPTOR_MALFORMED, "buffer outside of memory");
+		return descriptor_malformed(parts, "buffer outside of memory");
 
 	parts->iov[count] = (struct iovec){ .iov_base = host, .iov_len = descriptor->len };
 	if (writable) {
@@ -94,7 +87,7 @@ static enum descriptor_verdict descriptor_add(const struct descriptor_table *tab
 	}
 	/* 2.7.5: no chain is longer than 2^32 bytes; sums in 64 bits can't wrap before. */
 	if (parts->readable_bytes + parts->writable_bytes > UINT32_MAX)
-		return fault(parts, DESCRIPTOR_MALFORMED, "more than 2^32 bytes");
+		return descriptor_malformed(parts, "more than 2^32 bytes");
 	return DESCRIPTOR_OK;
 }
 
@@ -105,15 +98,15 @@ static enum descriptor_verdict descriptor_add(const struct descriptor_table *tab
 enum descriptor_verdict descriptor_walk(const struct descriptor_table *table, uint16_t head,
 					struct descriptor_parts *parts)
 {
-	struct walk walk = { .entries = (const uint8_t *)table->entries, .count = table->size };
+	struct walk walk = { .entries = table->entries, .count = table->size };
 	enum descriptor_verdict verdict = DESCRIPTOR_OK;
 	struct vring_desc descriptor = { .next = head };
 
 	do {
 		if (descriptor.next >= walk.count)
-			return fault(parts, DESCRIPTOR_CORRUPT, "next descriptor out of range");
+			return descriptor_corrupt(parts, "next descriptor out of range");
 		if (walk.steps++ == walk.count)
-			return fault(parts, DESCRIPTOR_CORRUPT, "loop in a descriptor chain");
+			return descriptor_corrupt(parts, "loop in a descriptor chain");
 		descriptor = descriptor_copy(walk.entries + descriptor.next * sizeof(descriptor));
 
 		if (descriptor.flags & VRING_DESC_F_INDIRECT) {

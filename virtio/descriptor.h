@@ -15,7 +15,7 @@
 
 struct descriptor_table {
 	const struct guest_memory *memory;
-	const struct vring_desc *entries; /* in guest RAM */
+	const void *entries; /* of the ring, in guest RAM */
 	uint16_t size;
 	bool indirect; /* negotiated */
 };
@@ -34,6 +34,21 @@ enum descriptor_verdict {
 	DESCRIPTOR_MALFORMED, /* this chain can't be served; the ring is sound */
 	DESCRIPTOR_CORRUPT,   /* the ring can't be trusted any more */
 };
+
+/* Say what is wrong; the second, of this chain only. */
+static inline enum descriptor_verdict descriptor_corrupt(struct descriptor_parts *parts,
+							 const char *what)
+{
+	parts->fault = what;
+	return DESCRIPTOR_CORRUPT;
+}
+
+static inline enum descriptor_verdict descriptor_malformed(struct descriptor_parts *parts,
+							   const char *what)
+{
+	parts->fault = what;
+	return DESCRIPTOR_MALFORMED;
+}
 
 /* `parts` has iov and capacity set and is zero otherwise; `head` is below the table's size. */
 enum descriptor_verdict descriptor_walk(const struct descriptor_table *table, uint16_t head,

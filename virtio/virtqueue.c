@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 /*
- * The split ring: taking chains from the guest and giving them back. All of it
- * runs on the queue's worker and takes no lock. Starting and draining a queue
- * is in virtio/virtqueue_run.c; what a descriptor may say, in descriptor.c.
+ * Taking chains from the guest and giving them back, whatever the format of the
+ * ring, which virtqueue_split.c knows. All of it runs on the queue's worker and
+ * takes no lock. Starting and draining a queue is in virtqueue_run.c; what a
+ * descriptor may say, in descriptor.c.
  */
 #include "virtio/virtqueue.h"
 
@@ -29,79 +30,16 @@ void virtqueue_again(struct virtqueue *queue)
 		worker_ready(queue->worker, &queue->kick_job);
 }
 
-static void virtqueue_set_kicks(struct virtqueue_run *run, bool wanted)
-{
-	uint16_t flags = wanted ? 0 : VRING_USED_F_NO_NOTIFY;
-
-	if (run->kicks_wanted == wanted)
-		return;
-	run->kicks_wanted = wanted;
-	__atomic_store_n(&run->used->flags, htole16(flags), __ATOMIC_RELAXED);
-}
-
-/*
- * With EVENT_IDX an avail event that is left behind asks for no kick, and
- * writing the present index asks for one; without, a flag does either.
- */
-static void virtqueue_ask_for_kick(struct virtqueue *queue)
-{
-	struct virtqueue_run *run = queue->run;
-
-	if (run->event_idx)
-		__atomic_store_n(run->avail_event, htole16(queue->next_avail), __ATOMIC_RELAXED);
-	else
-		virtqueue_set_kicks(run, true);
-	/*
-	 * Pairs with the driver's full fence between its store of avail->idx and
-	 * its load of the avail event or flags: one of us sees the other's store.
-	 */
-	__sync_synchronize();
-}
-
-/* Whether there is a head to take, as far as avail->idx can be trusted. */
-static bool virtqueue_look(struct virtqueue *queue)
-{
-	struct virtqueue_run *run = queue->run;
-	uint16_t available;
-
-	/* Pairs with the driver's release of avail->idx: ring entries and descriptors are there. */
-	run->avail_idx = le16toh(__atomic_load_n(&run->avail->idx, __ATOMIC_ACQUIRE));
-	available = (uint16_t)(run->avail_idx - queue->next_avail);
-	if (available > run->table.size) {
-		virtio_fail(queue->device, "queue %u: %u chains made available, the ring holds %u",
-			    queue->index, available, run->table.size);
-		return false;
-	}
-	return available;
-}
-
 static bool virtqueue_available(struct virtqueue *queue)
 {
-	if (queue->run->avail_idx != queue->next_avail || virtqueue_look(queue))
+	const struct virtqueue_ring *ring = queue->run->ring;
+
+	if (ring->look(queue))
 		return true;
 	if (virtio_silenced(queue->device))
 		return false;
-	virtqueue_ask_for_kick(queue);
-	return virtqueue_look(queue);
-}
-
-/* The head at next_avail, checked; false if the device has failed. */
-static bool virtqueue_next_head(struct virtqueue *queue, uint16_t *head)
-{
-	struct virtqueue_run *run = queue->run;
-	uint16_t slot = queue->next_avail & (run->table.size - 1);
-
-	*head = le16toh(__atomic_load_n(&run->avail->ring[slot], __ATOMIC_RELAXED));
-	if (*head >= run->table.size) {
-		virtio_fail(queue->device, "queue %u: head %u out of range", queue->index, *head);
-		return false;
-	}
-	if (run->heads[*head].busy) {
-		virtio_fail(queue->device, "queue %u: head %u is still in flight", queue->index,
-			    *head);
-		return false;
-	}
-	return true;
+	ring->want_kicks(queue, true);
+	return ring->look(queue);
 }
 
 /* Most chains are short and keep their parts beside the head; a long one keeps the whole row. */
@@ -123,91 +61,91 @@ static struct iovec *virtqueue_keep_parts(struct virtqueue_run *run, struct virt
 	return head->row->parts;
 }
 
-static enum descriptor_verdict virtqueue_take(struct virtqueue *queue, uint16_t index,
-					      struct chain *chain)
+/* In flight from here on, in a slot that is free. False: no memory. */
+static bool virtqueue_keep(struct virtqueue *queue, struct virtqueue_head *head,
+			   const struct descriptor_parts *parts, struct chain *chain)
 {
 	struct virtqueue_run *run = queue->run;
-	struct virtqueue_head *head = &run->heads[index];
+	struct iovec *iov = virtqueue_keep_parts(run, head,
+						 parts->readable_count + parts->writable_count);
+
+	if (!iov)
+		return false;
+	head->busy = true;
+	run->in_flight++;
+	*chain = (struct chain){
+		.head = (uint16_t)(head - run->heads),
+		.readable_count = parts->readable_count,
+		.writable_count = parts->writable_count,
+		.readable = iov,
+		.writable = iov + parts->readable_count,
+		.readable_bytes = parts->readable_bytes,
+		.writable_bytes = parts->writable_bytes,
+	};
+	return true;
+}
+
+/* Writes the next used entry; publishing makes the guest look at it. */
+static void virtqueue_use(struct virtqueue *queue, const struct virtqueue_buffer *buffer,
+			  uint32_t written_bytes)
+{
+	if (queue->run->drop || virtio_silenced(queue->device))
+		return;
+	queue->run->ring->use(queue, buffer, written_bytes);
+	worker_publish(queue->worker, &queue->publish_job);
+}
+
+static enum descriptor_verdict virtqueue_take(struct virtqueue *queue, struct chain *chain)
+{
+	struct virtqueue_run *run = queue->run;
 	struct descriptor_parts parts = {
 		.iov = run->scratch->parts,
 		.capacity = VIRTQUEUE_MAX,
 	};
-	enum descriptor_verdict verdict = descriptor_walk(&run->table, index, &parts);
-	struct iovec *iov = NULL;
+	uint16_t begin = queue->next_avail;
+	struct virtqueue_buffer buffer;
+	enum descriptor_verdict verdict = run->ring->take(queue, &buffer, &parts);
 
 	if (verdict == DESCRIPTOR_OK) {
-		iov = virtqueue_keep_parts(run, head, parts.readable_count + parts.writable_count);
-		if (!iov) {
-			parts.fault = "out of memory for a long chain";
-			verdict = DESCRIPTOR_MALFORMED;
-		}
+		struct virtqueue_head *head = &run->heads[run->ring->slot(run, &buffer)];
+
+		head->buffer = buffer;
+		head->begin = begin;
+		head->end = queue->next_avail;
+		if (virtqueue_keep(queue, head, &parts, chain))
+			return DESCRIPTOR_OK;
+		parts.fault = "out of memory for a long chain";
+		verdict = DESCRIPTOR_MALFORMED;
 	}
-	if (verdict == DESCRIPTOR_CORRUPT)
+	if (verdict == DESCRIPTOR_CORRUPT) {
 		virtio_fail(queue->device, "queue %u: %s", queue->index, parts.fault);
-	else if (verdict == DESCRIPTOR_MALFORMED)
-		log_limited(&queue->device->log_limit, "%s: queue %u: request ended: %s",
-			    queue->device->deps.name, queue->index, parts.fault);
-	if (verdict != DESCRIPTOR_OK)
 		return verdict;
-
-	head->busy = true;
-	head->position = queue->next_avail - 1;
-	run->in_flight++;
-	*chain = (struct chain){
-		.head = index,
-		.readable_count = parts.readable_count,
-		.writable_count = parts.writable_count,
-		.readable = iov,
-		.writable = iov + parts.readable_count,
-		.readable_bytes = parts.readable_bytes,
-		.writable_bytes = parts.writable_bytes,
-	};
-	return DESCRIPTOR_OK;
-}
-
-/* Writes the next used element; publishing makes the guest look at it. */
-static void virtqueue_use(struct virtqueue *queue, uint16_t head, uint32_t written_bytes)
-{
-	struct virtqueue_run *run = queue->run;
-	struct vring_used_elem *element;
-
-	if (run->drop || virtio_silenced(queue->device))
-		return;
-	element = &run->used->ring[queue->next_used & (run->table.size - 1)];
-	__atomic_store_n(&element->id, htole32(head), __ATOMIC_RELAXED);
-	__atomic_store_n(&element->len, htole32(written_bytes), __ATOMIC_RELAXED);
-	queue->next_used++;
-	worker_publish(queue->worker, &queue->publish_job);
+	}
+	log_limited(&queue->device->log_limit, "%s: queue %u: request ended: %s",
+		    queue->device->deps.name, queue->index, parts.fault);
+	virtqueue_use(queue, &buffer, 0);
+	return verdict;
 }
 
 bool virtqueue_pop(struct virtqueue *queue, struct chain *chain)
 {
 	while (virtqueue_running(queue) && virtqueue_available(queue)) {
 		struct virtqueue_run *run = queue->run;
-		enum descriptor_verdict verdict;
-		uint16_t head;
 
 		if (!run->pass_chains) {
 			worker_ready(queue->worker, &queue->kick_job);
 			return false;
 		}
-		if (!virtqueue_next_head(queue, &head))
-			return false;
 		run->pass_chains--;
-		queue->next_avail++;
 		if (!run->event_idx)
-			virtqueue_set_kicks(run, false);
-
-		verdict = virtqueue_take(queue, head, chain);
-		if (verdict == DESCRIPTOR_OK)
+			run->ring->want_kicks(queue, false);
+		if (virtqueue_take(queue, chain) == DESCRIPTOR_OK)
 			return true;
-		if (verdict == DESCRIPTOR_MALFORMED)
-			virtqueue_use(queue, head, 0);
 	}
 	return false;
 }
 
-/* The head is the guest's again, or will be. */
+/* The chain is the guest's again, or will be. */
 static struct virtqueue_head *virtqueue_release(struct virtqueue *queue, uint16_t index)
 {
 	struct virtqueue_run *run = queue->run;
@@ -228,47 +166,24 @@ static struct virtqueue_head *virtqueue_release(struct virtqueue *queue, uint16_
 
 void virtqueue_push(struct virtqueue *queue, uint16_t head, uint32_t written_bytes)
 {
-	virtqueue_release(queue, head);
-	virtqueue_use(queue, head, written_bytes);
+	virtqueue_use(queue, &virtqueue_release(queue, head)->buffer, written_bytes);
 }
 
-void virtqueue_unpop(struct virtqueue *queue, uint16_t head)
+void virtqueue_unpop(struct virtqueue *queue, uint16_t index)
 {
-	uint16_t position = virtqueue_release(queue, head)->position;
+	const struct virtqueue_head *head = virtqueue_release(queue, index);
 
-	if (position == (uint16_t)(queue->next_avail - 1))
-		queue->next_avail = position;
+	if (head->end == queue->next_avail)
+		queue->next_avail = head->begin;
 	else
-		virtqueue_use(queue, head, 0);
-}
-
-static bool virtqueue_wants_interrupt(const struct virtqueue_run *run, uint16_t old, uint16_t new)
-{
-	if (run->event_idx) {
-		uint16_t event = __atomic_load_n(run->used_event, __ATOMIC_RELAXED);
-
-		return vring_need_event(le16toh(event), new, old);
-	}
-	return !(le16toh(__atomic_load_n(&run->avail->flags, __ATOMIC_RELAXED)) &
-		 VRING_AVAIL_F_NO_INTERRUPT);
+		virtqueue_use(queue, &head->buffer, 0);
 }
 
 void virtqueue_publish(struct virtqueue *queue)
 {
 	struct virtqueue_run *run = queue->run;
-	uint16_t old = run->published;
 
-	if (old == queue->next_used || run->drop || virtio_silenced(queue->device))
-		return;
-	/* Pairs with the driver's acquire of used->idx: it finds the elements and the data. */
-	__atomic_store_n(&run->used->idx, htole16(queue->next_used), __ATOMIC_RELEASE);
-	run->published = queue->next_used;
-	/*
-	 * Pairs with the driver's full fence between its store of the used event or
-	 * flags and its load of used->idx: it sees our index, or we its wish.
-	 */
-	__sync_synchronize();
-	if (!virtqueue_wants_interrupt(run, old, run->published))
+	if (run->drop || virtio_silenced(queue->device) || !run->ring->publish(queue))
 		return;
 	/* A stopping queue may let go of its slots before the ring is entered again. */
 	if (run->stopping)

@@ -41,49 +41,24 @@ void virtqueue_row_give(struct virtqueue_run *run, struct virtqueue_row *row)
 
 /* ---- Rings ---- */
 
-struct ring_layout {
-	uint64_t desc_bytes, avail_bytes, used_bytes;
-};
-
-/* 2.7: with the two event fields at the end, which a driver must leave room for in any case. */
-static struct ring_layout ring_layout(uint64_t size)
-{
-	return (struct ring_layout){
-		.desc_bytes = size * sizeof(struct vring_desc),
-		.avail_bytes = sizeof(struct vring_avail) + (size + 1) * sizeof(uint16_t),
-		.used_bytes = sizeof(struct vring_used) + size * sizeof(struct vring_used_elem) +
-			      sizeof(uint16_t),
-	};
-}
-
-static void *ring_part(const struct virtqueue *queue, uint64_t gpa, uint64_t alignment,
-		       uint64_t bytes)
+void *virtqueue_area(const struct virtqueue *queue, uint64_t gpa, uint64_t alignment,
+		     uint64_t bytes)
 {
 	return is_aligned(gpa, alignment) ?
 		       guest_memory_at(queue->device->deps.memory, gpa, bytes) : NULL;
 }
 
-static bool virtqueue_map(const struct virtqueue *queue, struct virtqueue_run *run)
+static const struct virtqueue_ring *virtqueue_ring(const struct virtqueue *queue)
 {
-	struct ring_layout layout = ring_layout(queue->size);
-
-	run->table.entries = ring_part(queue, queue->desc_gpa, VRING_DESC_ALIGN_SIZE,
-				       layout.desc_bytes);
-	run->avail = ring_part(queue, queue->avail_gpa, VRING_AVAIL_ALIGN_SIZE,
-			       layout.avail_bytes);
-	run->used = ring_part(queue, queue->used_gpa, VRING_USED_ALIGN_SIZE, layout.used_bytes);
-	if (!run->table.entries || !run->avail || !run->used)
-		return false;
-	run->used_event = &run->avail->ring[queue->size];
-	run->avail_event = (uint16_t *)&run->used->ring[queue->size];
-	return true;
+	(void)queue;
+	return &virtqueue_split;
 }
 
 bool virtqueue_rings_valid(const struct virtqueue *queue)
 {
 	struct virtqueue_run run;
 
-	return virtqueue_map(queue, &run);
+	return virtqueue_ring(queue)->map(queue, &run);
 }
 
 /* ---- Start ---- */
@@ -119,7 +94,8 @@ static struct virtqueue_run *virtqueue_run_create(const struct virtqueue *queue)
 		return NULL;
 	run->kick_slot = run->call_slot = -1;
 	run->scratch = malloc(sizeof(*run->scratch));
-	if (!run->scratch || !virtqueue_map(queue, run)) {
+	run->ring = virtqueue_ring(queue);
+	if (!run->scratch || !run->ring->map(queue, run)) {
 		free(run->scratch);
 		free(run);
 		return NULL;
@@ -128,8 +104,6 @@ static struct virtqueue_run *virtqueue_run_create(const struct virtqueue *queue)
 	run->table.size = queue->size;
 	run->table.indirect = virtio_has(device, VIRTIO_RING_F_INDIRECT_DESC);
 	run->event_idx = virtio_has(device, VIRTIO_RING_F_EVENT_IDX);
-	run->avail_idx = queue->next_avail;
-	run->published = queue->next_used;
 	run->kicks_wanted = true;
 	run->pass_chains = VIRTQUEUE_PASS_CHAINS;
 	return run;
@@ -167,6 +141,7 @@ static void virtqueue_begin(struct virtqueue *queue)
 		virtqueue_run_destroy(queue);
 		return;
 	}
+	queue->run->ring->start(queue);
 	if (type->start)
 		type->start(queue);
 	/* Kicks may have come before we watched. */

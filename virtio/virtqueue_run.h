@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A queue while it is served: rings as host pointers, chains in flight, and the
- * memory for their iovecs. Made and freed on the worker by virtqueue_run.c;
- * seen by virtqueue.c only. Worker thread.
+ * A queue while it is served: ring as host pointers, chains in flight, and the
+ * memory for their iovecs; and what a ring format has to supply. Made and freed
+ * on the worker by virtqueue_run.c; seen by virtqueue*.c only. Worker thread.
  */
 #ifndef VIRTIO_VIRTQUEUE_RUN_H
 #define VIRTIO_VIRTQUEUE_RUN_H
@@ -24,23 +24,34 @@ struct virtqueue_row {
 	struct iovec parts[VIRTQUEUE_MAX];
 };
 
+/* A chain as its ring format knows it: what names it, and the descriptors of the ring it takes. */
+struct virtqueue_buffer {
+	uint16_t id, descriptors;
+};
+
 struct virtqueue_head {
 	struct iovec parts[VIRTQUEUE_SHORT];
 	struct virtqueue_row *row; /* instead of parts, for a long chain */
-	uint16_t position;         /* avail index it was popped at */
-	bool busy;                 /* popped, and neither pushed nor given back */
+	struct virtqueue_buffer buffer;
+	uint16_t begin, end; /* next_avail before and after it was popped */
+	bool busy;           /* popped, and neither pushed nor given back */
+};
+
+struct split_ring {
+	struct vring_avail *avail; /* in guest RAM, as the rest here */
+	struct vring_used *used;
+	uint16_t *used_event, *avail_event; /* behind avail's and used's last element */
+	uint16_t avail_idx;                 /* the last we saw */
+	uint16_t published;                 /* the used index that the guest sees */
 };
 
 struct virtqueue_run {
+	const struct virtqueue_ring *ring;
+	struct split_ring split;
 	struct descriptor_table table;
-	struct vring_avail *avail; /* in guest RAM, as the two below */
-	struct vring_used *used;
-	uint16_t *used_event, *avail_event; /* behind avail's and used's last element */
-	bool event_idx;                     /* negotiated */
-	bool kicks_wanted;                  /* without event_idx: what used->flags says */
+	bool event_idx;    /* negotiated */
+	bool kicks_wanted; /* without event_idx: what the driver was told last */
 
-	uint16_t avail_idx; /* the last we saw */
-	uint16_t published; /* the used index that the guest sees */
 	unsigned pass_chains; /* that this pass may still pop */
 	unsigned in_flight;
 
@@ -56,11 +67,49 @@ struct virtqueue_run {
 	struct virtqueue_head heads[];
 };
 
+/* A ring format. The queue may break in any of these: look at virtio_silenced() after. */
+struct virtqueue_ring {
+	/* Finds the areas: size, alignment, inside RAM. Touches `run` only; any thread. */
+	bool (*map)(const struct virtqueue *queue, struct virtqueue_run *run);
+
+	/* From where next_avail and next_used stand. */
+	void (*start)(struct virtqueue *queue);
+
+	/* Whether there is a chain to take. */
+	bool (*look)(struct virtqueue *queue);
+
+	/*
+	 * With a full fence, if wanted: the driver that sees our wish kicks for what
+	 * look() did not find. Without EVENT_IDX also called when kicks are not wanted.
+	 */
+	void (*want_kicks)(struct virtqueue *queue, bool wanted);
+
+	/* The chain that look() found; next_avail moves behind it, unless that is corrupt. */
+	enum descriptor_verdict (*take)(struct virtqueue *queue, struct virtqueue_buffer *buffer,
+					struct descriptor_parts *parts);
+
+	/* Where in heads[] it goes while it is in flight. */
+	uint16_t (*slot)(struct virtqueue_run *run, const struct virtqueue_buffer *buffer);
+
+	/* Writes the next used entry, for the guest to find when it is published. */
+	void (*use)(struct virtqueue *queue, const struct virtqueue_buffer *buffer,
+		    uint32_t written_bytes);
+
+	/* Shows what was used since the last time; whether the driver wants to be interrupted. */
+	bool (*publish)(struct virtqueue *queue);
+};
+
+extern const struct virtqueue_ring virtqueue_split;
+
+/* A part of a ring in guest RAM; NULL if it is misaligned or not all there. */
+void *virtqueue_area(const struct virtqueue *queue, uint64_t gpa, uint64_t alignment,
+		     uint64_t bytes);
+
 /* NULL when the host is out of memory. */
 struct virtqueue_row *virtqueue_row_take(struct virtqueue_run *run);
 void virtqueue_row_give(struct virtqueue_run *run, struct virtqueue_row *row);
 
-/* Stores the used index, once for all that was pushed, and decides on the interrupt. */
+/* Shows the guest all that was pushed, at once, and decides on the interrupt. */
 void virtqueue_publish(struct virtqueue *queue);
 
 #endif
