@@ -56,6 +56,25 @@ void boot_file_close(struct boot_file *file)
 	fd_close(&file->fd);
 }
 
+int boot_files_open(struct boot_files *files, const char *kernel_path, const char *initrd_path)
+{
+	int error;
+
+	*files = (struct boot_files){ .kernel.fd = -1, .initrd.fd = -1 };
+	error = boot_file_open(&files->kernel, "kernel", kernel_path);
+	if (!error && initrd_path)
+		error = boot_file_open(&files->initrd, "initrd", initrd_path);
+	if (error)
+		boot_files_close(files);
+	return error;
+}
+
+void boot_files_close(struct boot_files *files)
+{
+	boot_file_close(&files->initrd);
+	boot_file_close(&files->kernel);
+}
+
 int boot_file_read(const struct boot_file *file, uint64_t offset, void *buffer, uint64_t length)
 {
 	ssize_t moved;

@@ -11,6 +11,7 @@
 
 #include "base/fd.h"
 #include "base/log.h"
+#include "boot/boot_file.h"
 #include "core/vcpu.h"
 #include "hw/i8042.h"
 #include "hw/power.h"
@@ -32,6 +33,7 @@ struct board_irq {
 struct board {
 	const struct board_config *config;
 	struct vm *vm;
+	struct boot_files files;
 	struct pci_window window64;
 	struct board_irq serial_irq, power_irq;
 	struct serial *serial;
@@ -147,9 +149,12 @@ int board_create(struct board **created, const struct board_config *config, stru
 	board->vm = vm;
 	/* arch_vm_add_memory() has seen to it that there is one. */
 	pci_window64(vm->config.memory_bytes, vm->arch->physical_bits, &board->window64);
-	error = make_serial(board);
+	error = boot_files_open(&board->files, config->kernel_path, config->initrd_path);
 	if (error)
 		goto free_board;
+	error = make_serial(board);
+	if (error)
+		goto close_files;
 	error = make_power(board);
 	if (error)
 		goto undo_serial;
@@ -167,6 +172,8 @@ undo_power:
 	destroy_power(board);
 undo_serial:
 	destroy_serial(board);
+close_files:
+	boot_files_close(&board->files);
 free_board:
 	free(board);
 	return error;
@@ -178,6 +185,7 @@ void board_destroy(struct board *board)
 	i8042_destroy(&board->i8042);
 	destroy_power(board);
 	destroy_serial(board);
+	boot_files_close(&board->files);
 	free(board);
 }
 
@@ -198,8 +206,7 @@ int board_boot(struct board *board)
 	struct kernel_config kernel = {
 		.memory = &vm->memory,
 		.memory_bytes = vm->config.memory_bytes,
-		.kernel_path = board->config->kernel_path,
-		.initrd_path = board->config->initrd_path,
+		.files = &board->files,
 		.command_line = board->config->command_line,
 		.rsdp_gpa = acpi_rsdp_gpa(),
 		.ignore_pvh = !options->pvh,

@@ -98,12 +98,13 @@ int bzimage_load(const struct bzimage *image, struct kernel_load *load)
 
 	if (start < LAYOUT_HIGH_RAM_GPA || start >= LAYOUT_RAM_BELOW_4G_MAX)
 		return fail(EINVAL, "%s: %s: wants to be loaded at 0x%" PRIx64
-			    ", where there is never RAM", load->file.role, load->file.path, start);
+			    ", where there is never RAM", load->file->role, load->file->path,
+			    start);
 	if (!range_within(start, needed, ram_end))
 		return fail(EINVAL,
 			    "%s: %s: needs RAM up to %" PRIu64 " MiB, the guest has %" PRIu64
 			    " MiB below 4 GiB; give more with --mem",
-			    load->file.role, load->file.path,
+			    load->file->role, load->file->path,
 			    (start + needed + MIB - 1) / MIB, ram_end / MIB);
 	load->end_gpa = start + needed;
 	load->initrd_limit_gpa = UINT64_C(1) +
@@ -114,7 +115,7 @@ int bzimage_load(const struct bzimage *image, struct kernel_load *load)
 		.gpa = start + ENTRY64_OFFSET,
 		.argument_gpa = LAYOUT_BOOT_PARAMS_GPA,
 	};
-	return boot_file_load(&load->file, image->payload_offset, config->memory, start,
+	return boot_file_load(load->file, image->payload_offset, config->memory, start,
 			      image->payload_bytes);
 }
 
@@ -152,6 +153,6 @@ int boot_params_write(const struct kernel_load *load, const struct setup_header 
 	if (!guest_memory_write(load->config->memory, LAYOUT_BOOT_PARAMS_GPA, &params,
 				sizeof(params)))
 		return fail(EINVAL, "%s: %s: no guest memory for boot_params; give more with --mem",
-			    load->file.role, load->file.path);
+			    load->file->role, load->file->path);
 	return 0;
 }

@@ -28,30 +28,21 @@ static int load_initrd(struct kernel_load *load)
 	const struct kernel_config *config = load->config;
 	uint64_t limit = min_u64(load->initrd_limit_gpa,
 				 ram_split(config->memory_bytes).below_4g_bytes);
-	struct boot_file initrd;
-	int error;
+	const struct boot_file *initrd = &config->files->initrd;
 
-	if (!config->initrd_path)
+	if (initrd->fd < 0)
 		return 0;
-	error = boot_file_open(&initrd, "initrd", config->initrd_path);
-	if (error)
-		return error;
 	limit = align_down(limit, 4 * KIB);
 	load->end_gpa = align_up(load->end_gpa, 4 * KIB);
-	if (limit < load->end_gpa || initrd.size_bytes > limit - load->end_gpa) {
-		error = fail(EINVAL,
+	if (limit < load->end_gpa || initrd->size_bytes > limit - load->end_gpa)
+		return fail(EINVAL,
 			     "initrd: %s: %" PRIu64 " KiB do not fit into the %" PRIu64
 			     " KiB of RAM from the kernel's end to 0x%" PRIx64
-			     "; give more with --mem", initrd.path, initrd.size_bytes / KIB,
+			     "; give more with --mem", initrd->path, initrd->size_bytes / KIB,
 			     limit < load->end_gpa ? 0 : (limit - load->end_gpa) / KIB, limit);
-	} else {
-		load->initrd_bytes = initrd.size_bytes;
-		load->initrd_gpa = align_down(limit - initrd.size_bytes, 4 * KIB);
-		error = boot_file_load(&initrd, 0, config->memory, load->initrd_gpa,
-				       initrd.size_bytes);
-	}
-	boot_file_close(&initrd);
-	return error;
+	load->initrd_bytes = initrd->size_bytes;
+	load->initrd_gpa = align_down(limit - initrd->size_bytes, 4 * KIB);
+	return boot_file_load(initrd, 0, config->memory, load->initrd_gpa, initrd->size_bytes);
 }
 
 /* What comes after the kernel itself, whatever its format. */
@@ -70,7 +61,7 @@ static int load_rest(struct kernel_load *load)
 static int load_bzimage(struct kernel_load *load)
 {
 	struct bzimage image;
-	int error = bzimage_open(&image, &load->file);
+	int error = bzimage_open(&image, load->file);
 
 	if (!error)
 		error = bzimage_load(&image, load);
@@ -89,7 +80,7 @@ static int choose_elf_entry(struct kernel_load *load, const struct elf_image *im
 		.argument_gpa = LAYOUT_BOOT_PARAMS_GPA,
 	};
 	if (!load->config->ignore_pvh)
-		found = pvh_find_entry(image, &load->file, &load->entry.gpa);
+		found = pvh_find_entry(image, load->file, &load->entry.gpa);
 	if (found < 0)
 		return found;
 	if (found) {
@@ -97,7 +88,7 @@ static int choose_elf_entry(struct kernel_load *load, const struct elf_image *im
 		load->entry.argument_gpa = LAYOUT_PVH_GPA;
 	} else if (!elf_contains(image, image->entry_gpa) || image->entry_gpa > UINT32_MAX) {
 		return fail(EINVAL, "%s: %s: ELF entry point 0x%" PRIx64 " is not in what is "
-			    "loaded", load->file.role, load->file.path, image->entry_gpa);
+			    "loaded", load->file->role, load->file->path, image->entry_gpa);
 	}
 	return 0;
 }
@@ -105,7 +96,7 @@ static int choose_elf_entry(struct kernel_load *load, const struct elf_image *im
 static int load_elf(struct kernel_load *load)
 {
 	struct elf_image image;
-	int error = elf_open(&image, &load->file, EM_X86_64);
+	int error = elf_open(&image, load->file, EM_X86_64);
 
 	if (!error)
 		error = choose_elf_entry(load, &image);
@@ -114,11 +105,11 @@ static int load_elf(struct kernel_load *load)
 	if (image.segments[0].gpa < LAYOUT_HIGH_RAM_GPA)
 		return fail(EINVAL,
 			    "%s: %s: no kernel: its ELF segment at 0x%" PRIx64 " lies below 1 MiB",
-			    load->file.role, load->file.path, image.segments[0].gpa);
+			    load->file->role, load->file->path, image.segments[0].gpa);
 	load->end_gpa = elf_end_gpa(&image);
 	load->initrd_limit_gpa = BIT64(31);
 	load->command_line_limit = COMMAND_LINE_LIMIT;
-	error = elf_load(&image, &load->file, load->config->memory);
+	error = elf_load(&image, load->file, load->config->memory);
 	if (!error)
 		error = load_rest(load);
 	if (error)
@@ -129,13 +120,9 @@ static int load_elf(struct kernel_load *load)
 
 int kernel_load(const struct kernel_config *config, struct kernel_entry *entry)
 {
-	struct kernel_load load = { .config = config };
-	int error = boot_file_open(&load.file, "kernel", config->kernel_path);
+	struct kernel_load load = { .config = config, .file = &config->files->kernel };
+	int error = elf_recognise(load.file) ? load_elf(&load) : load_bzimage(&load);
 
-	if (error)
-		return error;
-	error = elf_recognise(&load.file) ? load_elf(&load) : load_bzimage(&load);
-	boot_file_close(&load.file);
 	if (error)
 		return error;
 	if (!vcpu_regs_write_tables(config->memory))

@@ -19,7 +19,7 @@
 struct kernel_config {
 	const struct guest_memory *memory;
 	uint64_t memory_bytes;
-	const char *kernel_path, *initrd_path; /* initrd_path: or NULL */
+	const struct boot_files *files;
 	const char *command_line;
 	uint64_t rsdp_gpa;
 	bool ignore_pvh; /* enter an ELF at its entry point even if it has the note */
@@ -28,7 +28,7 @@ struct kernel_config {
 /* What the formats need to know of each other; filled in the order of the fields. */
 struct kernel_load {
 	const struct kernel_config *config;
-	struct boot_file file;
+	const struct boot_file *file; /* the kernel */
 	uint64_t end_gpa;               /* first address the kernel leaves alone */
 	uint64_t initrd_limit_gpa;      /* the initrd must end here or before */
 	uint64_t command_line_limit;    /* characters, without the NUL */

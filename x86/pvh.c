@@ -94,6 +94,6 @@ int pvh_write_start_info(const struct kernel_load *load)
 		};
 	if (!guest_memory_write(load->config->memory, LAYOUT_PVH_GPA, &block, sizeof(block)))
 		return fail(EINVAL, "%s: %s: no guest memory for PVH start info; give more with "
-			    "--mem", load->file.role, load->file.path);
+			    "--mem", load->file->role, load->file->path);
 	return 0;
 }

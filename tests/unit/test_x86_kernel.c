@@ -50,15 +50,32 @@ static void bz_make(struct bz *bz)
 	};
 }
 
+/* What load() opens. */
+static const char *kernel_path, *initrd_path;
+
 static struct kernel_config config_of(const char *path, uint64_t memory_bytes)
 {
+	kernel_path = path;
+	initrd_path = NULL;
 	return (struct kernel_config){
 		.memory = boot_memory_make(memory_bytes),
 		.memory_bytes = memory_bytes,
-		.kernel_path = path,
 		.command_line = "console=ttyS0",
 		.rsdp_gpa = RSDP,
 	};
+}
+
+static int load(struct kernel_config *config, struct kernel_entry *entry)
+{
+	struct boot_files files;
+	int error = boot_files_open(&files, kernel_path, initrd_path);
+
+	if (error)
+		return error;
+	config->files = &files;
+	error = kernel_load(config, entry);
+	boot_files_close(&files);
+	return error;
 }
 
 static void *ram(const struct kernel_config *config, uint64_t gpa, uint64_t length)
@@ -94,8 +111,8 @@ static void test_bzimage(void **state)
 	(void)state;
 	bz_make(&bz);
 	config = config_of(boot_file_make(bz.bytes, bz.length), 5 * GIB + 4096);
-	config.initrd_path = boot_file_make("initrd", 6);
-	assert_int_equal(kernel_load(&config, &entry), 0);
+	initrd_path = boot_file_make("initrd", 6);
+	assert_int_equal(load(&config, &entry), 0);
 	assert_int_equal(entry.mode, ENTRY_64BIT);
 	assert_int_equal(entry.gpa, 0x1000200);
 	assert_int_equal(entry.argument_gpa, LAYOUT_BOOT_PARAMS_GPA);
@@ -138,8 +155,8 @@ static void test_small_memory(void **state)
 	bz.header->setup_sects = 0; /* means 4 */
 	bz.header->syssize = (sizeof(bz.bytes) - 5 * 512) / 16;
 	config = config_of(boot_file_make(bz.bytes, bz.length), 20 * MIB + 4096);
-	config.initrd_path = boot_file_make(bz.bytes, 5000);
-	assert_int_equal(kernel_load(&config, &entry), 0);
+	initrd_path = boot_file_make(bz.bytes, 5000);
+	assert_int_equal(load(&config, &entry), 0);
 	params = ram(&config, LAYOUT_BOOT_PARAMS_GPA, sizeof(*params));
 	assert_int_equal(params->hdr.ramdisk_image, 20 * MIB - 4096);
 	assert_int_equal(params->e820_entries, 4);
@@ -157,7 +174,7 @@ static bool refused(void (*change)(struct bz *), const char *text)
 	change(&bz);
 	config = config_of(boot_file_make(bz.bytes, bz.length), 32 * MIB);
 	message_begin();
-	error = kernel_load(&config, &entry);
+	error = load(&config, &entry);
 	return message_end(text) && error == -EINVAL;
 }
 
@@ -212,21 +229,21 @@ static void test_initrd_refused(void **state)
 	bz_make(&bz);
 	/* The kernel ends at 19 MiB: 13 are left, not one byte more. */
 	config = config_of(boot_file_make(bz.bytes, bz.length), 32 * MIB);
-	config.initrd_path = boot_file_make(big, 13 * MIB + 1);
+	initrd_path = boot_file_make(big, 13 * MIB + 1);
 	message_begin();
-	assert_int_equal(kernel_load(&config, &entry), -EINVAL);
+	assert_int_equal(load(&config, &entry), -EINVAL);
 	assert_true(message_end("13312 KiB do not fit into the 13312 KiB"));
-	config.initrd_path = boot_file_make(big, 13 * MIB);
-	assert_int_equal(kernel_load(&config, &entry), 0);
+	initrd_path = boot_file_make(big, 13 * MIB);
+	assert_int_equal(load(&config, &entry), 0);
 	free(big);
 	bz.header->initrd_addr_max = 0x100000;
-	config.kernel_path = boot_file_make(bz.bytes, bz.length);
+	kernel_path = boot_file_make(bz.bytes, bz.length);
 	message_begin();
-	assert_int_equal(kernel_load(&config, &entry), -EINVAL);
+	assert_int_equal(load(&config, &entry), -EINVAL);
 	assert_true(message_end("into the 0 KiB"));
-	config.initrd_path = "/nowhere/initrd";
+	initrd_path = "/nowhere/initrd";
 	message_begin();
-	assert_int_equal(kernel_load(&config, &entry), -ENOENT);
+	assert_int_equal(load(&config, &entry), -ENOENT);
 	assert_true(message_end("initrd: /nowhere/initrd: open"));
 }
 
@@ -241,7 +258,7 @@ static void test_command_line_refused(void **state)
 	bz.header->cmdline_size = 12;
 	config = config_of(boot_file_make(bz.bytes, bz.length), 32 * MIB);
 	message_begin();
-	assert_int_equal(kernel_load(&config, &entry), -E2BIG);
+	assert_int_equal(load(&config, &entry), -E2BIG);
 	assert_true(message_end("13 characters; this kernel takes 12"));
 }
 
@@ -285,8 +302,8 @@ static void test_pvh(void **state)
 	const uint8_t *info;
 
 	(void)state;
-	config.initrd_path = boot_file_make("initrd", 6);
-	assert_int_equal(kernel_load(&config, &entry), 0);
+	initrd_path = boot_file_make("initrd", 6);
+	assert_int_equal(load(&config, &entry), 0);
 	assert_int_equal(entry.mode, ENTRY_PVH);
 	assert_int_equal(entry.gpa, 0x200080);
 	assert_string_equal(ram(&config, 0x200000, 5), "code");
@@ -312,7 +329,7 @@ static void test_elf_entry(void **state)
 
 	(void)state;
 	config.ignore_pvh = true;
-	assert_int_equal(kernel_load(&config, &entry), 0);
+	assert_int_equal(load(&config, &entry), 0);
 	assert_int_equal(entry.mode, ENTRY_64BIT);
 	assert_int_equal(entry.gpa, 0x200010);
 	params = ram(&config, entry.argument_gpa, sizeof(*params));
@@ -330,7 +347,7 @@ static bool elf_refused(const struct elf_sample *elf, const char *text)
 	int error;
 
 	message_begin();
-	error = kernel_load(&config, &entry);
+	error = load(&config, &entry);
 	return message_end(text) && error < 0;
 }
 
@@ -373,7 +390,7 @@ static void test_short_note(void **state)
 	elf.note.n_descsz = 4;
 	elf.programs[1].p_filesz = 20;
 	config = config_of(boot_file_make(&elf, sizeof(elf)), 4 * MIB);
-	assert_int_equal(kernel_load(&config, &entry), 0);
+	assert_int_equal(load(&config, &entry), 0);
 	assert_int_equal(entry.mode, ENTRY_PVH);
 	assert_int_equal(entry.gpa, 0x200080);
 }
@@ -385,11 +402,11 @@ static void test_no_kernel(void **state)
 
 	(void)state;
 	message_begin();
-	assert_int_equal(kernel_load(&config, &entry), -ENOENT);
+	assert_int_equal(load(&config, &entry), -ENOENT);
 	assert_true(message_end("kernel: /nowhere/vmlinuz: open"));
-	config.kernel_path = boot_file_make("#!/bin/sh\n", 10);
+	kernel_path = boot_file_make("#!/bin/sh\n", 10);
 	message_begin();
-	assert_int_equal(kernel_load(&config, &entry), -EINVAL);
+	assert_int_equal(load(&config, &entry), -EINVAL);
 	assert_true(message_end("neither an ELF nor a bzImage"));
 }
 
