@@ -38,7 +38,7 @@ bool event_fd_pending(int fd)
 {
 	struct pollfd poll_fd = { .fd = fd, .events = POLLIN };
 
-	return poll(&poll_fd, 1, 0) > 0 && (poll_fd.revents & POLLIN);
+	return ppoll(&poll_fd, 1, &(struct timespec){ 0 }, NULL) > 0 && (poll_fd.revents & POLLIN);
 }
 
 int fd_open_standard(void)

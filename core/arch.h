@@ -8,6 +8,7 @@
 #define CORE_ARCH_H
 
 #include "base/option.h"
+#include "core/syscall_filter.h"
 #include "core/vcpu.h"
 #include "core/vm.h"
 
@@ -23,6 +24,12 @@ struct arch_options {
 };
 
 extern const struct arch_options arch_options;
+
+/* AUDIT_ARCH_*: what seccomp calls it. */
+extern const uint32_t arch_audit;
+
+/* System calls beyond core/'s own: of a vCPU's thread, and of the control thread for a reset. */
+extern const struct syscall_list arch_vcpu_calls, arch_reset_calls;
 
 /* What to do where there is no KVM device: "load KVM ('modprobe ...') ...". */
 extern const char arch_kvm_advice[];

@@ -85,6 +85,9 @@ struct stream {
 	sem_t closed;
 };
 
+/* The path of the socket that such a stream_config.path makes, or NULL: it makes none. */
+const char *stream_socket_path(const char *path);
+
 /*
  * Control thread; the worker may run or not. Reading begins at once. 0 or a
  * failure, logged. stream->config.ops may be called before it returns.

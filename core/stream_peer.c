@@ -22,6 +22,13 @@
 #define SOCKET_PREFIX "unix:"
 #define CLIENTS_WAITING 1
 
+const char *stream_socket_path(const char *path)
+{
+	size_t length = strlen(SOCKET_PREFIX);
+
+	return path && !strncmp(path, SOCKET_PREFIX, length) ? path + length : NULL;
+}
+
 static int open_file(struct stream *stream, int *in_fd, int *out_fd)
 {
 	const char *name = stream->config.name, *path = stream->config.path;
@@ -134,6 +141,7 @@ static int open_socket(struct stream *stream, const char *path)
 int stream_peer_open(struct stream *stream, int *in_fd, int *out_fd)
 {
 	const struct stream_config *config = &stream->config;
+	const char *socket_path = stream_socket_path(config->path);
 
 	if (config->terminal) {
 		*in_fd = config->terminal->input_fd;
@@ -142,8 +150,8 @@ int stream_peer_open(struct stream *stream, int *in_fd, int *out_fd)
 	}
 	if (!strcmp(config->path, "pty"))
 		return open_pty(stream, in_fd, out_fd);
-	if (!strncmp(config->path, SOCKET_PREFIX, strlen(SOCKET_PREFIX)))
-		return open_socket(stream, config->path + strlen(SOCKET_PREFIX));
+	if (socket_path)
+		return open_socket(stream, socket_path);
 	return open_file(stream, in_fd, out_fd);
 }
 
@@ -152,7 +160,7 @@ static bool has_hung_up(int fd)
 {
 	struct pollfd poll_fd = { .fd = fd, .events = POLLRDHUP };
 
-	return poll(&poll_fd, 1, 0) > 0 && poll_fd.revents;
+	return ppoll(&poll_fd, 1, &(struct timespec){ 0 }, NULL) > 0 && poll_fd.revents;
 }
 
 void stream_peer_accept(struct stream *stream)
@@ -222,5 +230,5 @@ void stream_peer_destroy(struct stream *stream)
 	fd_close(&stream->slave_fd);
 	fd_close(&stream->listen_fd);
 	if (stream->socket_path)
-		unlink(stream->socket_path);
+		unlinkat(AT_FDCWD, stream->socket_path, 0);
 }

@@ -71,7 +71,7 @@ static bool tty_is_ours(void)
 	pid_t group = tcgetpgrp(tty.fd);
 
 	errno = saved;
-	return group <= 0 || group == getpgrp();
+	return group <= 0 || group == getpgid(0);
 }
 
 void terminal_restore(void)

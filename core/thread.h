@@ -1,19 +1,26 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * How every thread of ours is started: with a small stack, and deaf to signals
- * that are sent, which are the control thread's to read. Faults stay unblocked,
- * so that whichever thread meets one, its handler puts the terminal back.
+ * How every thread of ours is started: with a small stack, held to the system
+ * calls of its kind, and deaf to signals that are sent, which are the control
+ * thread's to read. Faults stay unblocked, so that whichever thread meets one,
+ * its handler puts the terminal back.
  */
 #ifndef CORE_THREAD_H
 #define CORE_THREAD_H
 
 #include <pthread.h>
 
-/*
- * `heard_signal` is one more that the thread takes, or 0. Any thread. 0 or a
- * positive errno, as pthread_create(); silent.
- */
-int thread_start(pthread_t *thread, void *(*run)(void *argument), void *argument,
-		 int heard_signal);
+struct syscall_filter;
+
+struct thread_config {
+	const char *name; /* at most 15 bytes count */
+	void *(*run)(void *argument);
+	void *argument;
+	int heard_signal; /* one more that the thread takes, or 0 */
+	const struct syscall_filter *filter; /* for run(), or NULL; outlives the thread */
+};
+
+/* Any thread. 0 or a positive errno, as pthread_create(); silent. */
+int thread_start(pthread_t *thread, const struct thread_config *config);
 
 #endif

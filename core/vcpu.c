@@ -157,10 +157,7 @@ static bool may_run(struct vcpu *vcpu)
 static void *thread_main(void *argument)
 {
 	struct vcpu *vcpu = argument;
-	char name[16];
 
-	snprintf(name, sizeof(name), "vcpu%u", vcpu->index);
-	pthread_setname_np(pthread_self(), name);
 	while (may_run(vcpu)) {
 		enum vcpu_next next = VCPU_AGAIN;
 
@@ -180,11 +177,20 @@ static void *thread_main(void *argument)
 
 int vcpu_start(struct vcpu *vcpu)
 {
+	char name[16];
+	const struct thread_config config = {
+		.name = name,
+		.run = thread_main,
+		.argument = vcpu,
+		.heard_signal = kick_signal(),
+		.filter = vcpu->vm->config.vcpu_filter,
+	};
 	int error = kick_install();
 
 	if (error)
 		return error;
-	error = thread_start(&vcpu->thread, thread_main, vcpu, kick_signal());
+	snprintf(name, sizeof(name), "vcpu%u", vcpu->index);
+	error = thread_start(&vcpu->thread, &config);
 	if (error)
 		return fail_host(error, "vcpu%u: start thread: %s", vcpu->index, strerror(error));
 	vcpu->started = true;

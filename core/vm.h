@@ -15,12 +15,14 @@
 #include "core/request.h"
 
 struct arch_vm;
+struct syscall_filter;
 struct vcpu;
 
 struct vm_config {
 	const char *dev_path; /* the KVM device, "/dev/kvm" */
 	uint64_t memory_bytes;
 	unsigned vcpu_count;
+	const struct syscall_filter *vcpu_filter; /* of vCPU threads, or NULL; outlives the VM */
 	const void *arch_options; /* what the user chose of core/arch.h's; outlives the VM */
 };
 

@@ -308,7 +308,6 @@ static void *thread_main(void *argument)
 	struct worker *worker = start->worker;
 	int error;
 
-	pthread_setname_np(pthread_self(), worker->name);
 	worker->thread_id = gettid();
 	error = worker_claim(worker);
 	start->error = error;
@@ -322,10 +321,16 @@ static void *thread_main(void *argument)
 static int thread_create(struct worker *worker)
 {
 	struct start_call start = { .worker = worker };
+	const struct thread_config config = {
+		.name = worker->name,
+		.run = thread_main,
+		.argument = &start,
+		.filter = worker->filter,
+	};
 	int error;
 
 	sem_init(&start.claimed, 0, 0);
-	error = thread_start(&worker->thread, thread_main, &start, 0);
+	error = thread_start(&worker->thread, &config);
 	if (error) {
 		error = fail_host(error, "%s: start thread: %s", worker->name, strerror(error));
 	} else {
@@ -405,6 +410,7 @@ int worker_create(struct worker *worker, const struct worker_config *config)
 
 	memset(worker, 0, sizeof(*worker));
 	snprintf(worker->name, sizeof(worker->name), "%s", config->name);
+	worker->filter = config->filter;
 	job_list_init(&worker->ready);
 	job_list_init(&worker->publish);
 	worker->mail_last = &worker->mail;

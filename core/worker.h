@@ -51,6 +51,7 @@ struct worker_config {
 	const char *name; /* of the thread; at most 15 bytes count */
 	unsigned entries; /* of the submission queue; the completion queue has 4 times as many */
 	unsigned files;   /* fixed file slots */
+	const struct syscall_filter *filter; /* of its thread, or NULL; outlives the worker */
 };
 
 struct job_list {
@@ -62,6 +63,7 @@ struct worker {
 	struct io_uring ring;
 	char name[16];
 	pthread_t thread;
+	const struct syscall_filter *filter;
 	_Atomic pid_t thread_id; /* 0: not running */
 	bool threaded, running; /* has a thread of its own; control thread */
 	pid_t owner;            /* the only thread that the ring serves, once one has run it */
@@ -76,10 +78,7 @@ struct worker {
 	struct fd_watch mail_watch;
 };
 
-/*
- * Makes the ring, restricted to the operations a data path needs, on fixed
- * files only. 0 or a host failure, logged with what to do.
- */
+/* Makes the ring, restricted to what a data path needs. 0 or a host failure, logged. */
 int worker_create(struct worker *worker, const struct worker_config *config);
 
 /* Starts the thread, deaf to signals (core/thread.h). 0 or a host failure, logged. */

@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <linux/audit.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -40,6 +41,33 @@ const struct arch_options arch_options = {
 	.defaults = &(const struct x86_options){ .pvh = true },
 	.size = sizeof(struct x86_options),
 };
+
+const uint32_t arch_audit = AUDIT_ARCH_X86_64;
+
+/* For the registers of a guest that is given up. */
+static const struct syscall_rule vcpu_calls[] = {
+	SYSCALL_IF_EQUAL(ioctl, 1, KVM_GET_REGS),
+	SYSCALL_IF_EQUAL(ioctl, 1, KVM_GET_SREGS),
+};
+
+static const struct syscall_rule reset_calls[] = {
+	SYSCALL_IF_EQUAL(ioctl, 1, KVM_SET_IRQCHIP),
+	SYSCALL_IF_EQUAL(ioctl, 1, KVM_SET_REGS),
+	SYSCALL_IF_EQUAL(ioctl, 1, KVM_SET_XCRS),
+	SYSCALL_IF_EQUAL(ioctl, 1, KVM_SET_XSAVE),
+	SYSCALL_IF_EQUAL(ioctl, 1, KVM_GET_SREGS),
+	SYSCALL_IF_EQUAL(ioctl, 1, KVM_SET_SREGS),
+	SYSCALL_IF_EQUAL(ioctl, 1, KVM_SET_DEBUGREGS),
+	SYSCALL_IF_EQUAL(ioctl, 1, KVM_SET_LAPIC),
+	SYSCALL_IF_EQUAL(ioctl, 1, KVM_SET_VCPU_EVENTS),
+	SYSCALL_IF_EQUAL(ioctl, 1, KVM_SET_MP_STATE),
+	SYSCALL_IF_EQUAL(ioctl, 1, KVM_SET_MSRS),
+	SYSCALL_IF_EQUAL(ioctl, 1, KVM_SET_NESTED_STATE),
+	SYSCALL_IF_EQUAL(ioctl, 1, KVM_CHECK_EXTENSION),
+};
+
+const struct syscall_list arch_vcpu_calls = { vcpu_calls, ARRAY_SIZE(vcpu_calls) };
+const struct syscall_list arch_reset_calls = { reset_calls, ARRAY_SIZE(reset_calls) };
 
 const char arch_kvm_advice[] = "load KVM ('modprobe kvm_intel' or 'modprobe kvm_amd') and see "
 			       "that the firmware allows virtualization";

@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: MIT
+/*
+ * From rules to a seccomp program, and what happens when a call is not among
+ * them. Any thread, each for itself; the trap's handler runs on whichever made
+ * the call.
+ */
+#include "core/syscall_filter.h"
+
+#include <errno.h>
+#include <linux/seccomp.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "core/arch.h"
+#include "core/terminal.h"
+
+/* A rule is at most: load the number, compare, load, mask, compare, allow. */
+#define RULE_LENGTH_MAX 6
+#define PROLOGUE_LENGTH 4
+#define EPILOGUE_LENGTH 1
+
+#define LOAD(field) BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, field))
+#define RETURN(action) BPF_STMT(BPF_RET | BPF_K, (action))
+/* On if equal, else over the next `skipped`. */
+#define UNLESS_EQUAL_SKIP(wanted, skipped) \
+	BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (wanted), 0, (uint8_t)(skipped))
+
+static void emit(struct syscall_filter *filter, const struct sock_filter *code, size_t length)
+{
+	memcpy(&filter->code[filter->length], code, length * sizeof(*code));
+	filter->length = (unsigned short)(filter->length + length);
+}
+
+/* Argument words are little endian on every machine that this runs on. */
+static uint32_t argument_offset(uint8_t argument)
+{
+	return (uint32_t)(offsetof(struct seccomp_data, args) + argument * sizeof(uint64_t));
+}
+
+static void emit_rule(struct syscall_filter *filter, const struct syscall_rule *rule)
+{
+	const struct sock_filter always[] = {
+		LOAD(nr),
+		UNLESS_EQUAL_SKIP(rule->number, 1),
+		RETURN(SECCOMP_RET_ALLOW),
+	};
+	const struct sock_filter conditional[] = {
+		LOAD(nr),
+		UNLESS_EQUAL_SKIP(rule->number, 4),
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, argument_offset(rule->argument)),
+		BPF_STMT(BPF_ALU | BPF_AND | BPF_K, rule->mask),
+		UNLESS_EQUAL_SKIP(rule->value, 1),
+		RETURN(SECCOMP_RET_ALLOW),
+	};
+
+	if (rule->conditional)
+		emit(filter, conditional, sizeof(conditional) / sizeof(*conditional));
+	else
+		emit(filter, always, sizeof(always) / sizeof(*always));
+}
+
+int syscall_filter_build(struct syscall_filter *filter, const struct syscall_list *lists,
+			 size_t list_count, bool log_only)
+{
+	const struct sock_filter prologue[PROLOGUE_LENGTH] = {
+		LOAD(arch),
+		/* Numbers of another architecture's calls would mean other calls. */
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, arch_audit, 1, 0),
+		RETURN(SECCOMP_RET_KILL_PROCESS),
+		LOAD(nr),
+	};
+	const struct sock_filter epilogue = RETURN(log_only ? SECCOMP_RET_LOG : SECCOMP_RET_TRAP);
+	size_t rules = 0;
+
+	for (size_t i = 0; i < list_count; i++)
+		rules += lists[i].count;
+	*filter = (struct syscall_filter){
+		.code = calloc(PROLOGUE_LENGTH + rules * RULE_LENGTH_MAX + EPILOGUE_LENGTH,
+			       sizeof(*filter->code)),
+	};
+	if (!filter->code)
+		return fail_host(ENOMEM, "sandbox: out of memory");
+	emit(filter, prologue, PROLOGUE_LENGTH);
+	for (size_t i = 0; i < list_count; i++)
+		for (size_t j = 0; j < lists[i].count; j++)
+			emit_rule(filter, &lists[i].rules[j]);
+	emit(filter, &epilogue, EPILOGUE_LENGTH);
+	return 0;
+}
+
+void syscall_filter_destroy(struct syscall_filter *filter)
+{
+	free(filter->code);
+	filter->code = NULL;
+}
+
+bool syscall_filter_is_supported(void)
+{
+	uint32_t action = SECCOMP_RET_TRAP;
+
+	return !syscall(SYS_seccomp, SECCOMP_GET_ACTION_AVAIL, 0, &action);
+}
+
+int syscall_filter_install(const struct syscall_filter *filter)
+{
+	const struct sock_fprog program = { filter->length, filter->code };
+
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
+		return -errno;
+	return syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program) ? -errno : 0;
+}
+
+/* ---- A call that is not on the list ---- */
+
+static size_t text_add(char *text, size_t length, const char *more)
+{
+	size_t more_length = strlen(more);
+
+	memcpy(text + length, more, more_length);
+	return length + more_length;
+}
+
+static size_t number_add(char *text, size_t length, unsigned number)
+{
+	char digits[12];
+	size_t at = sizeof(digits) - 1;
+
+	digits[at] = '\0';
+	do {
+		digits[--at] = (char)('0' + number % 10);
+		number /= 10;
+	} while (number);
+	return text_add(text, length, digits + at);
+}
+
+/* Async-signal-safe: the call may have come from anywhere. */
+static void trapped(int signal_number, siginfo_t *info, void *context)
+{
+	char text[160], thread[16] = "";
+	size_t length = text_add(text, 0, "ringvm: sandbox: ");
+
+	(void)context;
+	prctl(PR_GET_NAME, thread);
+	length = text_add(text, length, thread);
+	length = text_add(text, length, ": system call ");
+	length = number_add(text, length, (unsigned)info->si_syscall);
+	length = text_add(text, length, " is not on its list; please report this; "
+			  "--sandbox=off runs without\n");
+	terminal_restore();
+	if (write(STDERR_FILENO, text, length) < 0) {
+		/* There is nobody to tell. */
+	}
+	signal(signal_number, SIG_DFL);
+	raise(signal_number);
+}
+
+int syscall_filter_handle_traps(void)
+{
+	struct sigaction action = { .sa_sigaction = trapped, .sa_flags = SA_SIGINFO };
+
+	if (sigaction(SIGSYS, &action, NULL))
+		return fail_host_errno("sandbox: handle SIGSYS");
+	return 0;
+}
