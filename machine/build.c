@@ -53,7 +53,9 @@ static int signals_open(struct machine *machine)
 
 static int control_worker_create(struct machine *machine)
 {
-	const struct worker_config config = { "control", CONTROL_RING_ENTRIES, CONTROL_FILES };
+	const struct worker_config config = {
+		.name = "control", .entries = CONTROL_RING_ENTRIES, .files = CONTROL_FILES
+	};
 	int error = worker_create(&machine->control, &config);
 
 	machine->control_created = !error;
@@ -68,6 +70,7 @@ static int vm_build(struct machine *machine)
 		.memory_bytes = config->memory_bytes,
 		.vcpu_count = config->vcpu_count,
 		.arch_options = config->arch_options,
+		.vcpu_filter = sandbox_vcpu_filter(&machine->sandbox),
 	};
 
 	return vm_create(&machine->vm, &vm_config, &machine->requests);
@@ -100,7 +103,11 @@ static unsigned own_workers(const struct machine_config *config, unsigned device
 /* "io0-blk0": the worker's number, and whom it serves. */
 static int io_worker_create(struct machine *machine, const struct device_config *device)
 {
-	struct worker_config config = { NULL, IO_RING_ENTRIES, IO_FILES };
+	struct worker_config config = {
+		.entries = IO_RING_ENTRIES,
+		.files = IO_FILES,
+		.filter = sandbox_worker_filter(&machine->sandbox),
+	};
 	char name[64];
 	int error;
 
@@ -200,7 +207,9 @@ int machine_build(struct machine *machine, const struct machine_config *config)
 	*machine = (struct machine){
 		.config = config, .signal_fd = -1, .requests.event_fd = -1, .vm.kvm_fd = -1
 	};
-	error = signals_open(machine);
+	error = sandbox_create(&machine->sandbox, config);
+	if (!error)
+		error = signals_open(machine);
 	if (!error)
 		error = request_line_init(&machine->requests);
 	if (!error) {
@@ -241,6 +250,7 @@ void machine_destroy(struct machine *machine)
 	if (machine->control_created)
 		worker_destroy(&machine->control);
 	request_line_destroy(&machine->requests);
+	sandbox_destroy(&machine->sandbox);
 	fd_close(&machine->signal_fd);
 	pthread_sigmask(SIG_SETMASK, &machine->old_signals, NULL);
 }

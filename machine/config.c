@@ -66,6 +66,7 @@ void machine_config_destroy(struct machine_config *config)
 	if (config->arch_options)
 		options_free(arch_options.keys, config->arch_options);
 	free(config->arch_options);
+	free(config->user);
 	free(config->name);
 	free(config->dev_path);
 	free(config->kernel_path);

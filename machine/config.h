@@ -16,6 +16,7 @@
 #define MACHINE_NAME_MAX 63
 
 enum machine_console { MACHINE_CONSOLE_SERIAL, MACHINE_CONSOLE_VIRTIO };
+enum machine_sandbox { MACHINE_SANDBOX_ON, MACHINE_SANDBOX_OFF, MACHINE_SANDBOX_LOG };
 enum machine_reboot { MACHINE_REBOOT_EXIT, MACHINE_REBOOT_RESTART };
 
 struct device_config {
@@ -36,6 +37,8 @@ struct machine_config {
 	unsigned vcpu_count;
 	enum machine_console console;
 	enum machine_reboot reboot;
+	enum machine_sandbox sandbox;
+	char *user; /* to become, or NULL */
 	unsigned stop_timeout_s; /* between the power button and cutting the power */
 	bool no_defaults;
 	void *arch_options; /* read by arch_options.keys (core/arch.h) */

@@ -6,6 +6,7 @@
 #include "machine/control.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -176,7 +177,7 @@ void control_destroy(struct control *control)
 	}
 	worker_unwatch(control->worker, &control->watch);
 	if (control->listen_fd >= 0 && !instance_socket(control->name, &address))
-		unlink(address.sun_path);
+		unlinkat(AT_FDCWD, address.sun_path, 0);
 	fd_close(&control->listen_fd);
 	instance_release(control->name, control->lock_fd);
 	free(control->name);

@@ -127,7 +127,7 @@ void instance_release(const char *name, int lock_fd)
 	char path[PATH_MAX];
 
 	if (!file_path(name, LOCK_SUFFIX, path, sizeof(path)))
-		unlink(path);
+		unlinkat(AT_FDCWD, path, 0);
 	fd_close(&lock_fd);
 }
 

@@ -206,6 +206,20 @@ static int watch_fd(struct machine *machine, struct fd_watch *watch, int fd, con
 	return error ? fail_host(-error, "machine: watch %s: %s", what, strerror(-error)) : 0;
 }
 
+/* Parked until every thread is confined: then the guest runs. */
+static int vcpus_start(struct machine *machine)
+{
+	int error;
+
+	vm_park_vcpus(&machine->vm);
+	error = vm_start_vcpus(&machine->vm);
+	if (!error)
+		error = sandbox_confine_control(&machine->sandbox);
+	if (!error)
+		vm_unpark_vcpus(&machine->vm);
+	return error;
+}
+
 /*
  * The terminal turns raw last, so that whatever was wrong until then was said on
  * a terminal in its usual state.
@@ -218,13 +232,17 @@ static int machine_start(struct machine *machine)
 	machine->signal_watch.ready = signal_ready;
 	machine->stop_timer.expired = stop_expired;
 	machine->control_handler.handle = control_handle;
-	error = control_create(&machine->socket, machine->config->name, &machine->control,
+	error = sandbox_drop_privileges(&machine->sandbox);
+	if (!error)
+		error = control_create(&machine->socket, machine->config->name, &machine->control,
 			       &machine->control_handler);
 	if (!error)
 		error = watch_fd(machine, &machine->request_watch, machine->requests.event_fd,
 				 "requests");
 	if (!error)
 		error = watch_fd(machine, &machine->signal_watch, machine->signal_fd, "signals");
+	if (!error)
+		error = sandbox_confine(&machine->sandbox);
 	for (unsigned i = 0; !error && i < machine->io_worker_count; i++)
 		error = worker_start(&machine->io_workers[i]);
 	if (!error)
@@ -232,7 +250,7 @@ static int machine_start(struct machine *machine)
 	if (!error)
 		error = terminal_set_raw(&machine->terminal);
 	if (!error)
-		error = vm_start_vcpus(&machine->vm);
+		error = vcpus_start(machine);
 	return error;
 }
 

@@ -17,6 +17,7 @@
 #include "hw/board.h"
 #include "machine/config.h"
 #include "machine/control.h"
+#include "machine/sandbox.h"
 #include "virtio/virtio_pci.h"
 
 /* How it ended: the exit status of `ringvm run`. */
@@ -35,6 +36,7 @@ struct machine {
 	const struct machine_config *config;
 	int exit_status;	    /* control thread */
 	int stop_signal;	    /* why the power button was pressed; 0: it was not */
+	struct sandbox sandbox;
 	struct request_line requests;
 	struct terminal terminal;
 	struct vm vm;

@@ -110,6 +110,24 @@ static int reboot_set(struct machine_config *config, const char *value)
 	return 0;
 }
 
+static int sandbox_set(struct machine_config *config, const char *value)
+{
+	if (!strcmp(value, "on"))
+		config->sandbox = MACHINE_SANDBOX_ON;
+	else if (!strcmp(value, "off"))
+		config->sandbox = MACHINE_SANDBOX_OFF;
+	else if (!strcmp(value, "log"))
+		config->sandbox = MACHINE_SANDBOX_LOG;
+	else
+		return fail(EINVAL, "--sandbox: '%s': expected on, off or log", value);
+	return 0;
+}
+
+static int user_set(struct machine_config *config, const char *value)
+{
+	return string_set(&config->user, "user", value);
+}
+
 static int stop_timeout_set(struct machine_config *config, const char *value)
 {
 	uint64_t seconds;
@@ -159,6 +177,9 @@ static const struct run_option plain_options[] = {
 	{ "reboot", 0, "WHAT", reboot_set, "when the guest resets: exit (default) or restart" },
 	{ "stop-timeout", 0, "SEC", stop_timeout_set,
 	  "from power button to power cut; 10 (default)" },
+	{ "sandbox", 0, "on|off|log", sandbox_set,
+	  "give up what a run does not need; on (default)" },
+	{ "user", 0, "NAME", user_set, "as root: run the guest as this user" },
 	{ "name", 0, "NAME", name_set, "for ringvm stop and list; guest-PID (default)" },
 	{ "nodefaults", 0, NULL, nodefaults_set, "no rng device, no kernel parameters of ours" },
 	{ "loglevel", 0, "LEVEL", loglevel_set, "error, warning, info (default) or debug" },

@@ -1,0 +1,344 @@
+// SPDX-License-Identifier: MIT
+/*
+ * The sandbox's policy: the lists of system calls, and the order in which
+ * privileges go. Threads share memory, so what one list allows an intruder has
+ * in all: the union of the lists is the wall, each list is depth.
+ */
+#include "machine/sandbox.h"
+
+#include <assert.h>
+#include <dirent.h>
+#include <errno.h>
+#include <grp.h>
+#include <linux/if_tun.h>
+#include <linux/io_uring.h>
+#include <linux/kvm.h>
+#include <malloc.h>
+#include <pwd.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "base/build.h"
+#include "base/bytes.h"
+#include "base/log.h"
+#include "core/arch.h"
+#include "core/landlock.h"
+#include "core/stream.h"
+#include "machine/instance.h"
+#include "virtio/console.h"
+
+/* Files that may be opened after all the others: clients of sockets. */
+#define SPARE_FILES 64
+
+/* What a newer C library sets a tty's modes by; the header clashes with <termios.h>. */
+#define TERMIOS2_GET 0x802c542a
+#define TERMIOS2_SET 0x402c542b
+
+#define LIST(rules) { rules, ARRAY_SIZE(rules) }
+
+/* ---- The lists; frequent calls first ---- */
+
+static const struct syscall_rule vcpu_calls[] = {
+	SYSCALL_IF_EQUAL(ioctl, 1, KVM_RUN),
+	SYSCALL_IF_EQUAL(ioctl, 1, KVM_IRQFD),
+	SYSCALL_IF_EQUAL(ioctl, 1, KVM_IOEVENTFD),
+	SYSCALL_IF_EQUAL(ioctl, 1, KVM_SET_GSI_ROUTING),
+	SYSCALL_IF_EQUAL(ioctl, 1, TUNSETOFFLOAD),
+};
+
+/* The control thread is a worker too. */
+static const struct syscall_rule worker_calls[] = {
+	SYSCALL_ALWAYS(io_uring_enter),
+	SYSCALL_IF_EQUAL(io_uring_register, 1, IORING_REGISTER_FILES_UPDATE),
+	SYSCALL_IF_EQUAL(io_uring_register, 1, IORING_REGISTER_ENABLE_RINGS),
+	SYSCALL_IF_EQUAL(io_uring_register, 1, IORING_REGISTER_RING_FDS),
+	SYSCALL_IF_EQUAL(io_uring_register, 1, IORING_UNREGISTER_RING_FDS),
+	/* Frames where the ring can't; random numbers; clients of consoles. */
+	SYSCALL_ALWAYS(readv),
+	SYSCALL_ALWAYS(preadv2),
+	SYSCALL_ALWAYS(getrandom),
+	SYSCALL_ALWAYS(accept4),
+	SYSCALL_IF_EQUAL(ioctl, 1, TUNSETQUEUE),
+	SYSCALL_IF_EQUAL(ioctl, 1, TUNSETOFFLOAD),
+	SYSCALL_IF_EQUAL(ioctl, 1, TIOCGWINSZ),
+};
+
+/* The socket's clients, a reset, and the end of the machine. */
+static const struct syscall_rule control_calls[] = {
+	SYSCALL_ALWAYS(recvfrom),
+	SYSCALL_ALWAYS(sendto),
+	SYSCALL_ALWAYS(pread64), /* of the kernel, for a reset */
+	SYSCALL_ALWAYS(unlinkat),
+	SYSCALL_ALWAYS(geteuid), /* where the names are */
+	SYSCALL_ALWAYS(fcntl),
+	SYSCALL_IF_EQUAL(ioctl, 1, KVM_IRQFD),
+	SYSCALL_IF_EQUAL(ioctl, 1, KVM_IOEVENTFD),
+	SYSCALL_IF_EQUAL(ioctl, 1, KVM_SET_GSI_ROUTING),
+};
+
+/* What the C library does on any thread, and what our handlers of faults do. */
+static const struct syscall_rule common_calls[] = {
+	SYSCALL_ALWAYS(futex),
+	SYSCALL_ALWAYS(read),
+	SYSCALL_ALWAYS(write),
+	SYSCALL_ALWAYS(ppoll),
+	SYSCALL_ALWAYS(clock_gettime),
+	SYSCALL_ALWAYS(close),
+	SYSCALL_ALWAYS(brk),
+	SYSCALL_IF_CLEAR(mmap, 2, PROT_EXEC),
+	SYSCALL_ALWAYS(munmap),
+	SYSCALL_ALWAYS(mremap),
+	SYSCALL_ALWAYS(madvise),
+	SYSCALL_ALWAYS(restart_syscall),
+	SYSCALL_ALWAYS(rt_sigreturn),
+	SYSCALL_ALWAYS(rt_sigprocmask),
+	SYSCALL_ALWAYS(rt_sigaction),
+	SYSCALL_ALWAYS(getpid),
+	SYSCALL_ALWAYS(gettid),
+	SYSCALL_ALWAYS(getpgid),
+	SYSCALL_IF_EQUAL(ioctl, 1, TIOCGPGRP),
+	SYSCALL_IF_EQUAL(ioctl, 1, TCGETS),
+	SYSCALL_IF_EQUAL(ioctl, 1, TCSETS),
+	SYSCALL_IF_EQUAL(ioctl, 1, TERMIOS2_GET),
+	SYSCALL_IF_EQUAL(ioctl, 1, TERMIOS2_SET),
+	SYSCALL_IF_EQUAL(prctl, 0, PR_GET_NAME),
+	SYSCALL_ALWAYS(exit),
+	SYSCALL_ALWAYS(exit_group),
+};
+
+/* ---- Filters ---- */
+
+static bool filters_wanted(const struct sandbox *sandbox)
+{
+	return sandbox->mode != MACHINE_SANDBOX_OFF;
+}
+
+/* `own` comes first: it has what the kind of thread does all the time. */
+static int filter_build(struct syscall_filter *filter, const struct sandbox *sandbox,
+			const struct syscall_list *own, size_t own_count)
+{
+	const struct syscall_rule signals = SYSCALL_IF_EQUAL(tgkill, 0, getpid());
+	struct syscall_list lists[8];
+	size_t count = 0;
+
+	assert(own_count + 2 <= ARRAY_SIZE(lists));
+	while (count < own_count) {
+		lists[count] = own[count];
+		count++;
+	}
+	lists[count++] = (struct syscall_list)LIST(common_calls);
+	lists[count++] = (struct syscall_list){ &signals, 1 };
+	return syscall_filter_build(filter, lists, count,
+				    sandbox->mode == MACHINE_SANDBOX_LOG);
+}
+
+static int filters_build(struct sandbox *sandbox)
+{
+	const struct syscall_list vcpu[] = { LIST(vcpu_calls), arch_vcpu_calls };
+	const struct syscall_list worker[] = { LIST(worker_calls) };
+	const struct syscall_list control[] = { LIST(worker_calls), LIST(control_calls),
+						arch_reset_calls };
+	int error = filter_build(&sandbox->vcpu_filter, sandbox, vcpu, ARRAY_SIZE(vcpu));
+
+	if (!error)
+		error = filter_build(&sandbox->worker_filter, sandbox, worker,
+				     ARRAY_SIZE(worker));
+	if (!error)
+		error = filter_build(&sandbox->control_filter, sandbox, control,
+				     ARRAY_SIZE(control));
+	return error;
+}
+
+int sandbox_create(struct sandbox *sandbox, const struct machine_config *config)
+{
+	int error;
+
+	*sandbox = (struct sandbox){ .config = config, .mode = config->sandbox };
+	if (filters_wanted(sandbox) && build_is_instrumented()) {
+		log_debug("sandbox: off: this build is instrumented");
+		sandbox->mode = MACHINE_SANDBOX_OFF;
+	}
+	if (!filters_wanted(sandbox))
+		return 0;
+	/* An arena for each thread would need mprotect() to grow. */
+	mallopt(M_ARENA_MAX, 1);
+	if (!syscall_filter_is_supported())
+		return fail_host(ENOSYS, "sandbox: this host's kernel has no seccomp filters, or "
+				 "keeps them from us; run with --sandbox=off");
+	error = filters_build(sandbox);
+	if (error)
+		sandbox_destroy(sandbox);
+	return error;
+}
+
+void sandbox_destroy(struct sandbox *sandbox)
+{
+	syscall_filter_destroy(&sandbox->vcpu_filter);
+	syscall_filter_destroy(&sandbox->worker_filter);
+	syscall_filter_destroy(&sandbox->control_filter);
+}
+
+const struct syscall_filter *sandbox_worker_filter(const struct sandbox *sandbox)
+{
+	return filters_wanted(sandbox) ? &sandbox->worker_filter : NULL;
+}
+
+const struct syscall_filter *sandbox_vcpu_filter(const struct sandbox *sandbox)
+{
+	return filters_wanted(sandbox) ? &sandbox->vcpu_filter : NULL;
+}
+
+/* ---- Privileges ---- */
+
+int sandbox_drop_privileges(const struct sandbox *sandbox)
+{
+	const char *name = sandbox->config->user;
+	const struct passwd *user;
+
+	if (!name)
+		return 0;
+	if (geteuid())
+		return fail(EPERM, "--user: only root can become another user; run without it");
+	errno = 0;
+	user = getpwnam(name);
+	if (!user)
+		return fail(errno ? errno : ENOENT, "--user: %s: no such user", name);
+	if (setgroups(0, NULL) || setresgid(user->pw_gid, user->pw_gid, user->pw_gid) ||
+	    setresuid(user->pw_uid, user->pw_uid, user->pw_uid))
+		return fail_host_errno("--user: %s: become this user", name);
+	return 0;
+}
+
+/* ---- The process ---- */
+
+static int limit(int resource, const char *name, rlim_t most)
+{
+	struct rlimit value;
+
+	if (getrlimit(resource, &value))
+		return fail_host_errno("sandbox: %s", name);
+	if (value.rlim_max < most)
+		return 0;
+	value = (struct rlimit){ most, most };
+	return setrlimit(resource, &value) ? fail_host_errno("sandbox: %s", name) : 0;
+}
+
+/* The highest file descriptor in use, or -1 when /proc is not there to tell. */
+static int highest_file(void)
+{
+	DIR *stream = opendir("/proc/self/fd");
+	struct dirent *entry;
+	int highest = -1;
+
+	if (!stream)
+		return -1;
+	while ((entry = readdir(stream)))
+		if (atoi(entry->d_name) > highest)
+			highest = atoi(entry->d_name);
+	closedir(stream);
+	return highest;
+}
+
+static int limits_set(void)
+{
+	int highest = highest_file();
+	int error = limit(RLIMIT_CORE, "RLIMIT_CORE", 0);
+
+	if (!error && highest >= 0)
+		error = limit(RLIMIT_NOFILE, "RLIMIT_NOFILE", (rlim_t)highest + 1 + SPARE_FILES);
+	return error;
+}
+
+/* Where sockets and locks of ours are, which we remove at the end. */
+struct directories {
+	const char *paths[CONSOLE_PORT_OPTIONS_MAX + 2]; /* NULL-terminated */
+	char *owned[CONSOLE_PORT_OPTIONS_MAX + 1];
+	unsigned count;
+};
+
+static void directory_add(struct directories *directories, const char *file_path)
+{
+	char *copy = strdup(file_path), *slash = copy ? strrchr(copy, '/') : NULL;
+
+	if (!copy)
+		return; /* a file will be left behind */
+	if (slash)
+		slash[slash == copy] = '\0';
+	directories->owned[directories->count] = copy;
+	directories->paths[directories->count++] = slash ? copy : ".";
+}
+
+static void directories_find(struct directories *directories, const struct machine_config *config)
+{
+	struct sockaddr_un address;
+
+	if (!instance_socket(config->name, &address))
+		directory_add(directories, address.sun_path);
+	for (unsigned i = 0; i < config->device_count; i++) {
+		const struct console_options *console = config->devices[i].options;
+
+		if (config->devices[i].type != &virtio_console)
+			continue;
+		for (unsigned j = 0; j < console->port_count; j++) {
+			const char *path = stream_socket_path(console->ports[j].path);
+
+			if (path)
+				directory_add(directories, path);
+		}
+	}
+}
+
+static int file_system_leave(const struct sandbox *sandbox)
+{
+	struct directories directories = { 0 };
+	int error;
+
+	directories_find(&directories, sandbox->config);
+	error = landlock_confine(directories.paths);
+	while (directories.count)
+		free(directories.owned[--directories.count]);
+	if (error == -ENOSYS || error == -EOPNOTSUPP) {
+		log_debug("sandbox: this host has no Landlock: files are kept from us by the "
+			  "system call filters alone");
+		return 0;
+	}
+	return error ? fail_host(-error, "sandbox: Landlock: %s; run with --sandbox=off",
+				 strerror(-error)) : 0;
+}
+
+int sandbox_confine(const struct sandbox *sandbox)
+{
+	int error;
+
+	if (!filters_wanted(sandbox))
+		return 0;
+	error = limits_set();
+	if (!error && prctl(PR_SET_DUMPABLE, 0, 0, 0, 0))
+		error = fail_host_errno("sandbox: PR_SET_DUMPABLE");
+	if (!error && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
+		error = fail_host_errno("sandbox: PR_SET_NO_NEW_PRIVS");
+	if (!error && sandbox->mode == MACHINE_SANDBOX_ON)
+		error = file_system_leave(sandbox);
+	return error;
+}
+
+int sandbox_confine_control(const struct sandbox *sandbox)
+{
+	int error;
+
+	if (!filters_wanted(sandbox))
+		return 0;
+	/* After the terminal's handlers: ours says which call it was, and puts it back as well. */
+	error = syscall_filter_handle_traps();
+	if (error)
+		return error;
+	error = syscall_filter_install(&sandbox->control_filter);
+	return error ? fail_host(-error, "sandbox: seccomp: %s; run with --sandbox=off",
+				 strerror(-error)) : 0;
+}
