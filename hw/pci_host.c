@@ -27,6 +27,14 @@
 #define FUNCTION_MASK 7
 #define PINS 4
 
+/*
+ * The window is as large as BARs can want to be, and aligned so that RAM that
+ * differs by little gives the same addresses.
+ */
+#define WINDOW64_BYTES_MAX (256 * GIB)
+#define WINDOW64_BYTES_MIN (1 * GIB)
+#define WINDOW64_ALIGNMENT (4 * GIB)
+
 #define CLASS_BRIDGE_HOST 0x0600
 
 /*
@@ -246,7 +254,22 @@ static void data_port_write(struct region *region, uint64_t offset, unsigned len
 
 static const struct region_ops data_port_ops = { data_port_read, data_port_write };
 
-/* ---- Slots ---- */
+/* ---- Windows and slots ---- */
+
+bool pci_window64(uint64_t above, unsigned physical_bits, struct pci_window *window)
+{
+	uint64_t limit = BIT64(physical_bits > 52 ? 52 : physical_bits);
+	uint64_t base;
+
+	if (above > limit)
+		return false;
+	base = align_up(above, WINDOW64_ALIGNMENT);
+	if (base > limit || limit - base < WINDOW64_BYTES_MIN)
+		return false;
+	window->base = base;
+	window->size = min_u64(limit - base, WINDOW64_BYTES_MAX);
+	return true;
+}
 
 /* The next aligned place in a window, and past it; false when it is full. */
 static bool window_take(const struct pci_window *window, uint64_t *next, uint64_t size,

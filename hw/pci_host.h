@@ -29,6 +29,12 @@ struct pci_window {
 	uint64_t base, size;
 };
 
+/*
+ * Where 64-bit BARs go: above all RAM and 32-bit devices, which end at `above`,
+ * below the end of physical addresses. False if there is no room: too much RAM.
+ */
+bool pci_window64(uint64_t above, unsigned physical_bits, struct pci_window *window);
+
 struct pci_host_config {
 	struct bus *mmio;
 	struct bus *ports; /* NULL: no CF8/CFC; else 0xcf8 to 0xcff are the host's */

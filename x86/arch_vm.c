@@ -15,6 +15,7 @@
 #include "base/bytes.h"
 #include "base/log.h"
 #include "core/arch.h"
+#include "hw/pci_host.h"
 #include "x86/cpuid.h"
 #include "x86/layout.h"
 #include "x86/memory_map.h"
@@ -164,7 +165,7 @@ int arch_vm_add_memory(struct vm *vm)
 	if (bytes < MEMORY_BYTES_MIN || !is_aligned(bytes, 4 * KIB))
 		return fail(EINVAL, "--mem: %" PRIu64 " bytes: give whole pages, 2M or more",
 			    bytes);
-	if (!pci_window64(bytes, vm->arch->physical_bits, &window))
+	if (!pci_window64(ram_end_gpa(bytes), vm->arch->physical_bits, &window))
 		return fail_host(EINVAL,
 				 "--mem: %" PRIu64 " MiB: more than this host's guests can address"
 				 " with %u bits; give less", bytes / MIB, vm->arch->physical_bits);

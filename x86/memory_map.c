@@ -5,14 +5,6 @@
 #include "base/bytes.h"
 #include "x86/layout.h"
 
-/*
- * The window is as large as BARs can want to be, and aligned so that RAM that
- * differs by little gives the same addresses.
- */
-#define WINDOW64_BYTES_MAX (256 * GIB)
-#define WINDOW64_BYTES_MIN (1 * GIB)
-#define WINDOW64_ALIGNMENT (4 * GIB)
-
 struct ram_split ram_split(uint64_t memory_bytes)
 {
 	uint64_t below = min_u64(memory_bytes, LAYOUT_RAM_BELOW_4G_MAX);
@@ -25,22 +17,12 @@ struct ram_split ram_split(uint64_t memory_bytes)
 
 uint64_t ram_end_gpa(uint64_t memory_bytes)
 {
-	return LAYOUT_RAM_ABOVE_4G_GPA + ram_split(memory_bytes).above_4g_bytes;
-}
+	uint64_t end;
 
-bool pci_window64(uint64_t memory_bytes, unsigned physical_bits, struct pci_window *window)
-{
-	uint64_t limit = BIT64(physical_bits > 52 ? 52 : physical_bits);
-	uint64_t base;
-
-	if (memory_bytes > limit)
-		return false;
-	base = align_up(ram_end_gpa(memory_bytes), WINDOW64_ALIGNMENT);
-	if (base > limit || limit - base < WINDOW64_BYTES_MIN)
-		return false;
-	window->base = base;
-	window->size = min_u64(limit - base, WINDOW64_BYTES_MAX);
-	return true;
+	if (__builtin_add_overflow(LAYOUT_RAM_ABOVE_4G_GPA,
+				   ram_split(memory_bytes).above_4g_bytes, &end))
+		return UINT64_MAX;
+	return end;
 }
 
 unsigned memory_map_build(uint64_t memory_bytes, struct memory_map_entry *entries)

@@ -6,10 +6,7 @@
 #ifndef X86_MEMORY_MAP_H
 #define X86_MEMORY_MAP_H
 
-#include <stdbool.h>
 #include <stdint.h>
-
-#include "hw/pci_host.h"
 
 #define MEMORY_MAP_ENTRIES_MAX 8
 
@@ -29,14 +26,8 @@ struct ram_split {
 
 struct ram_split ram_split(uint64_t memory_bytes);
 
-/* The first address after all RAM and 32-bit devices. */
+/* The first address after all RAM and 32-bit devices, or UINT64_MAX. */
 uint64_t ram_end_gpa(uint64_t memory_bytes);
-
-/*
- * Where 64-bit BARs go: above all RAM, below the end of physical addresses.
- * False if there is no room, that is, too much RAM.
- */
-bool pci_window64(uint64_t memory_bytes, unsigned physical_bits, struct pci_window *window);
 
 /* Fills at most MEMORY_MAP_ENTRIES_MAX entries, by rising address; returns how many. */
 unsigned memory_map_build(uint64_t memory_bytes, struct memory_map_entry *entries);

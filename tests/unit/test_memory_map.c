@@ -4,6 +4,7 @@
 
 #include "base/bytes.h"
 #include "x86/layout.h"
+#include "hw/pci_host.h"
 #include "x86/memory_map.h"
 
 /* RAM bytes in the map; entries must rise and not overlap. */
@@ -66,24 +67,29 @@ static void test_split(void **state)
 	assert_int_equal(ram_end_gpa(MIB), 4 * GIB);
 }
 
+static bool window_above(uint64_t memory_bytes, unsigned bits, struct pci_window *window)
+{
+	return pci_window64(ram_end_gpa(memory_bytes), bits, window);
+}
+
 static void test_window(void **state)
 {
 	struct pci_window window;
 
 	(void)state;
-	assert_true(pci_window64(GIB, 46, &window));
+	assert_true(window_above(GIB, 46, &window));
 	assert_int_equal(window.base, 4 * GIB);
 	assert_int_equal(window.size, 256 * GIB);
 	/* Above RAM that is no round number. */
-	assert_true(pci_window64(5 * GIB + 4096, 39, &window));
+	assert_true(window_above(5 * GIB + 4096, 39, &window));
 	assert_int_equal(window.base, 8 * GIB);
 	/* No more than there are address bits. */
-	assert_true(pci_window64(GIB, 36, &window));
+	assert_true(window_above(GIB, 36, &window));
 	assert_int_equal(window.base + window.size, 64 * GIB);
-	assert_false(pci_window64(63 * GIB, 36, &window));
-	assert_false(pci_window64(64 * GIB, 36, &window));
-	assert_false(pci_window64(UINT64_MAX, 52, &window));
-	assert_true(pci_window64(59 * GIB, 36, &window));
+	assert_false(window_above(63 * GIB, 36, &window));
+	assert_false(window_above(64 * GIB, 36, &window));
+	assert_false(window_above(UINT64_MAX, 52, &window));
+	assert_true(window_above(59 * GIB, 36, &window));
 	assert_int_equal(window.size, 4 * GIB);
 }
 
