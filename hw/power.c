@@ -5,7 +5,6 @@
  */
 #include "hw/power.h"
 
-#include <misc/pvpanic.h>
 #include <stdatomic.h>
 
 #include "base/bytes.h"
@@ -50,30 +49,6 @@ static const struct region_ops register_ops = {
 	.write = registers_write,
 };
 
-/* Which events we take: a crash kernel's news (PVPANIC_CRASH_LOADED) is not among them. */
-static uint64_t panic_read(struct region *region, uint64_t offset, unsigned length)
-{
-	(void)region;
-	(void)offset;
-	(void)length;
-	return PVPANIC_PANICKED;
-}
-
-static void panic_write(struct region *region, uint64_t offset, unsigned length, uint64_t value)
-{
-	struct power *power = container_of(region, struct power, panic);
-
-	(void)offset;
-	(void)length;
-	if (value & PVPANIC_PANICKED)
-		request_raise(power->config.requests, REQUEST_PANIC);
-}
-
-static const struct region_ops panic_ops = {
-	.read = panic_read,
-	.write = panic_write,
-};
-
 int power_init(struct power *power, const struct power_config *config)
 {
 	int error;
@@ -84,25 +59,13 @@ int power_init(struct power *power, const struct power_config *config)
 			.ops = &register_ops, .name = "power",
 			.base = config->base, .size = POWER_REGISTERS,
 		},
-		.panic = {
-			.ops = &panic_ops, .name = "pvpanic",
-			.base = config->panic_base, .size = 1,
-		},
 	};
 	error = bus_add(config->bus, &power->registers);
-	if (error)
-		return fail(-error, "power: registers: address is taken");
-	error = bus_add(config->bus, &power->panic);
-	if (error) {
-		bus_remove(config->bus, &power->registers);
-		return fail(-error, "pvpanic: address is taken");
-	}
-	return 0;
+	return error ? fail(-error, "power: registers: address is taken") : 0;
 }
 
 void power_destroy(struct power *power)
 {
-	bus_remove(power->config.bus, &power->panic);
 	bus_remove(power->config.bus, &power->registers);
 }
 

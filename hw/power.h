@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The power registers of an ACPI hardware-reduced machine (ACPI 6.5, 4.8.3.7 and
- * 4.8.3.6), an event register for its generic event device, and the one-byte
- * pvpanic device. The registers are a layout of ours; ACPI tables describe it.
+ * 4.8.3.6) and an event register for its generic event device. The registers are
+ * a layout of ours; ACPI tables describe it.
  */
 #ifndef HW_POWER_H
 #define HW_POWER_H
@@ -26,14 +26,13 @@
 struct power_config {
 	struct bus *bus;
 	uint64_t base;
-	uint64_t panic_base; /* of pvpanic, 1 byte */
 	struct request_line *requests;
 	int event_fd; /* its irqfd: written when an event register bit is set */
 };
 
 struct power {
 	struct power_config config;
-	struct region registers, panic;
+	struct region registers;
 	_Atomic uint32_t events; /* set by the control thread, taken by vCPUs */
 };
 

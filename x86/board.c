@@ -7,14 +7,14 @@
 
 #include <errno.h>
 #include <stdlib.h>
-#include <string.h>
 
-#include "base/fd.h"
 #include "base/log.h"
 #include "boot/boot_file.h"
 #include "core/vcpu.h"
+#include "hw/board_irq.h"
 #include "hw/i8042.h"
 #include "hw/power.h"
+#include "hw/pvpanic.h"
 #include "hw/serial.h"
 #include "x86/acpi_tables.h"
 #include "x86/arch_vm.h"
@@ -24,12 +24,6 @@
 #include "x86/reset_vector.h"
 #include "x86/vcpu_regs.h"
 
-/* A device's eventfd and the pin that it raises. */
-struct board_irq {
-	uint32_t gsi;
-	int event_fd;
-};
-
 struct board {
 	const struct board_config *config;
 	struct vm *vm;
@@ -38,6 +32,7 @@ struct board {
 	struct board_irq serial_irq, power_irq;
 	struct serial *serial;
 	struct power power;
+	struct pvpanic pvpanic;
 	struct i8042 i8042;
 	struct pci_host pci_host;
 };
@@ -45,29 +40,6 @@ struct board {
 static const struct pci_window window32 = {
 	.base = LAYOUT_PCI_WINDOW32_GPA, .size = LAYOUT_PCI_WINDOW32_BYTES,
 };
-
-static int irq_open(struct vm *vm, struct board_irq *irq, uint32_t gsi)
-{
-	int error;
-
-	irq->gsi = gsi;
-	irq->event_fd = event_fd_create();
-	if (irq->event_fd < 0)
-		return fail_host(-irq->event_fd, "interrupt %u: eventfd: %s", gsi,
-				 strerror(-irq->event_fd));
-	error = irq_router_attach(&vm->irqs, gsi, irq->event_fd);
-	if (error) {
-		fd_close(&irq->event_fd);
-		return fail_host(-error, "interrupt %u: KVM_IRQFD: %s", gsi, strerror(-error));
-	}
-	return 0;
-}
-
-static void irq_close(struct vm *vm, struct board_irq *irq)
-{
-	irq_router_detach(&vm->irqs, irq->gsi, irq->event_fd);
-	fd_close(&irq->event_fd);
-}
 
 static int make_serial(struct board *board)
 {
@@ -77,21 +49,21 @@ static int make_serial(struct board *board)
 		.terminal = board->config->serial_terminal,
 		.worker = board->config->worker,
 	};
-	int error = irq_open(board->vm, &board->serial_irq, LAYOUT_SERIAL_GSI);
+	int error = board_irq_open(&board->serial_irq, &board->vm->irqs, LAYOUT_SERIAL_GSI);
 
 	if (error)
 		return error;
 	config.irq_event_fd = board->serial_irq.event_fd;
 	error = serial_create(&board->serial, &config);
 	if (error)
-		irq_close(board->vm, &board->serial_irq);
+		board_irq_close(&board->serial_irq, &board->vm->irqs);
 	return error;
 }
 
 static void destroy_serial(struct board *board)
 {
 	serial_destroy(board->serial);
-	irq_close(board->vm, &board->serial_irq);
+	board_irq_close(&board->serial_irq, &board->vm->irqs);
 }
 
 static int make_power(struct board *board)
@@ -99,24 +71,23 @@ static int make_power(struct board *board)
 	struct power_config config = {
 		.bus = &board->vm->ports,
 		.base = LAYOUT_POWER_PORT,
-		.panic_base = LAYOUT_PVPANIC_PORT,
 		.requests = board->vm->requests,
 	};
-	int error = irq_open(board->vm, &board->power_irq, LAYOUT_EVENT_GSI);
+	int error = board_irq_open(&board->power_irq, &board->vm->irqs, LAYOUT_EVENT_GSI);
 
 	if (error)
 		return error;
 	config.event_fd = board->power_irq.event_fd;
 	error = power_init(&board->power, &config);
 	if (error)
-		irq_close(board->vm, &board->power_irq);
+		board_irq_close(&board->power_irq, &board->vm->irqs);
 	return error;
 }
 
 static void destroy_power(struct board *board)
 {
 	power_destroy(&board->power);
-	irq_close(board->vm, &board->power_irq);
+	board_irq_close(&board->power_irq, &board->vm->irqs);
 }
 
 static int make_pci_host(struct board *board)
@@ -148,7 +119,8 @@ int board_create(struct board **created, const struct board_config *config, stru
 	board->config = config;
 	board->vm = vm;
 	/* arch_vm_add_memory() has seen to it that there is one. */
-	pci_window64(vm->config.memory_bytes, vm->arch->physical_bits, &board->window64);
+	pci_window64(ram_end_gpa(vm->config.memory_bytes), vm->arch->physical_bits,
+		     &board->window64);
 	error = boot_files_open(&board->files, config->kernel_path, config->initrd_path);
 	if (error)
 		goto free_board;
@@ -158,9 +130,12 @@ int board_create(struct board **created, const struct board_config *config, stru
 	error = make_power(board);
 	if (error)
 		goto undo_serial;
-	error = i8042_init(&board->i8042, &vm->ports, LAYOUT_I8042_PORT, vm->requests);
+	error = pvpanic_init(&board->pvpanic, &vm->ports, LAYOUT_PVPANIC_PORT, vm->requests);
 	if (error)
 		goto undo_power;
+	error = i8042_init(&board->i8042, &vm->ports, LAYOUT_I8042_PORT, vm->requests);
+	if (error)
+		goto undo_pvpanic;
 	error = make_pci_host(board);
 	if (error)
 		goto undo_i8042;
@@ -168,6 +143,8 @@ int board_create(struct board **created, const struct board_config *config, stru
 	return 0;
 undo_i8042:
 	i8042_destroy(&board->i8042);
+undo_pvpanic:
+	pvpanic_destroy(&board->pvpanic);
 undo_power:
 	destroy_power(board);
 undo_serial:
@@ -183,6 +160,7 @@ void board_destroy(struct board *board)
 {
 	pci_host_destroy(&board->pci_host);
 	i8042_destroy(&board->i8042);
+	pvpanic_destroy(&board->pvpanic);
 	destroy_power(board);
 	destroy_serial(board);
 	boot_files_close(&board->files);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* Power registers, pvpanic and the keyboard controller's reset, on a bus. */
+/* Power registers and the keyboard controller's reset, on a bus. */
 #include "tests/unit/unit.h"
 
 #include "base/bytes.h"
@@ -9,7 +9,6 @@
 #include "tests/unit/boot_files.h"
 
 #define BASE  0x600
-#define PANIC 0x505
 #define I8042 0x64
 
 static struct bus bus;
@@ -26,7 +25,7 @@ static int setup(void **state)
 	assert_int_equal(bus_init(&bus), 0);
 	assert_int_equal(request_line_init(&requests), 0);
 	assert_int_equal(power_init(&power, &(struct power_config){
-		.bus = &bus, .base = BASE, .panic_base = PANIC, .requests = &requests,
+		.bus = &bus, .base = BASE, .requests = &requests,
 		.event_fd = event_fd,
 	}), 0);
 	return i8042_init(&i8042, &bus, I8042, &requests);
@@ -97,18 +96,9 @@ static void test_button(void **state)
 	assert_int_equal(read_port(BASE + POWER_EVENTS, 1), 0);
 }
 
-static void test_panic(void **state)
-{
-	(void)state;
-	/* Only what we take is offered. */
-	assert_int_equal(read_port(PANIC, 1), 1);
-	assert_int_equal(after_write(PANIC, 1, 2), REQUEST_NONE);
-	assert_int_equal(after_write(PANIC, 1, 1), REQUEST_PANIC);
-}
-
 static void test_taken_addresses(void **state)
 {
-	struct power_config config = { .bus = &bus, .base = 0x700, .panic_base = PANIC };
+	struct power_config config = { .bus = &bus, .base = BASE + 4 };
 	struct power other;
 	struct i8042 second;
 	unsigned count = bus.count;
@@ -116,15 +106,11 @@ static void test_taken_addresses(void **state)
 	(void)state;
 	message_begin();
 	assert_true(power_init(&other, &config) < 0);
-	assert_true(message_end("pvpanic: address is taken"));
-	assert_int_equal(bus.count, count);
-	config.base = BASE + 4;
-	message_begin();
-	assert_true(power_init(&other, &config) < 0);
 	assert_true(message_end("power: registers"));
 	message_begin();
 	assert_true(i8042_init(&second, &bus, I8042, &requests) < 0);
 	assert_true(message_end("port 0x64 is taken"));
+	assert_int_equal(bus.count, count);
 }
 
 int main(void)
@@ -133,7 +119,6 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_sleep, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_reset, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_button, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_panic, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_taken_addresses, setup, teardown),
 	};
 

@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: MIT
+/* Interrupts of fixed devices. Control thread. */
+#include "hw/board_irq.h"
+
+#include <string.h>
+
+#include "base/fd.h"
+#include "base/log.h"
+
+int board_irq_open(struct board_irq *irq, struct irq_router *router, uint32_t gsi)
+{
+	int error;
+
+	irq->gsi = gsi;
+	irq->event_fd = event_fd_create();
+	if (irq->event_fd < 0)
+		return fail_host(-irq->event_fd, "interrupt %u: eventfd: %s", gsi,
+				 strerror(-irq->event_fd));
+	error = irq_router_attach(router, gsi, irq->event_fd);
+	if (error) {
+		fd_close(&irq->event_fd);
+		return fail_host(-error, "interrupt %u: KVM_IRQFD: %s", gsi, strerror(-error));
+	}
+	return 0;
+}
+
+void board_irq_close(struct board_irq *irq, struct irq_router *router)
+{
+	irq_router_detach(router, irq->gsi, irq->event_fd);
+	fd_close(&irq->event_fd);
+}
