@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 # shellcheck shell=sh
+# shellcheck disable=SC2154 # variables of who sources this
 #
 # Debian packages without installing any: from the mirror that this host's apt is set up for,
 # through an apt root of our own, so that the system's package lists are not touched and packages of

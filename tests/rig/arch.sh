@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: MIT
+# shellcheck shell=sh
+# shellcheck disable=SC2034 # read by who sources this
+#
+# What the rig knows of an architecture, all in one place: RINGVM_RIG_ARCH, x86 or arm64, by default
+# that of this machine. Scripts of the build machine and the cases, in L1 or on a host, source it.
+
+native_arch() {
+	case $(uname -m) in
+	x86_64) echo x86 ;;
+	aarch64) echo arm64 ;;
+	*) echo "arch.sh: ringvm knows no $(uname -m)" >&2; exit 1 ;;
+	esac
+}
+
+export RINGVM_RIG_ARCH="${RINGVM_RIG_ARCH:-$(native_arch)}"
+
+# debian_arch       Debian's word for it
+# l1_console        the console of the emulated machine
+# l1_modules        what L1 inserts beside virtio, ext4, tun and loop
+# guest_modules     what a guest inserts beside virtio and ext4: power key, clock, pvpanic (?: where
+#                   the kernel has it; Debian's arm64 cloud kernel 6.1 has no driver for the last two)
+# clock             the clock source that a guest ought to choose
+# line_interrupt    /proc/interrupts of a line, which is no message
+# machine_warnings  what a kernel's warning about the machine names
+case $RINGVM_RIG_ARCH in
+x86)
+	debian_arch=amd64
+	l1_console=ttyS0
+	l1_modules='kvm-amd'
+	guest_modules='button pvpanic-mmio'
+	clock=kvm-clock
+	line_interrupt='(IO-APIC|fasteoi)'
+	machine_warnings='(ACPI|PCI|pci|i8042|PIT|CMOS|RTC|rtc|timer|TSC|APIC)'
+	;;
+arm64)
+	debian_arch=arm64
+	l1_console=ttyAMA0
+	l1_modules=
+	guest_modules='gpio_pl061 gpio_keys? rtc_pl031 pvpanic-mmio?'
+	clock=arch_sys_counter
+	line_interrupt='GICv[23] .*Level'
+	machine_warnings='(OF:|PCI|pci|GIC|ITS|its|PSCI|psci|RTC|rtc|timer|gpio|device tree)'
+	;;
+*)
+	echo "arch.sh: RINGVM_RIG_ARCH is x86 or arm64, not '$RINGVM_RIG_ARCH'" >&2
+	exit 1
+	;;
+esac
+
+# emulator BUILD: QEMU and the machine that has a stock kernel's KVM in it, as words.
+emulator() {
+	case $RINGVM_RIG_ARCH:${RINGVM_RIG_HOST:-new} in
+	# A copy of QEMU looks for its files beside itself. Its SVM does not intercept XSETBV, so that
+	# a guest finds CPUID at odds with XCR0 (Linux 7 crashes of it): L1 goes without XSAVE and AVX.
+	x86:new)
+		echo "env QEMU_MODULE_DIR=/usr/lib/x86_64-linux-gnu/qemu $1/qemu" \
+			"-L /usr/share/seabios -L /usr/share/qemu" \
+			"-cpu max,+svm,-la57,-xsave,-avx,-avx2,-f16c,-fma"
+		;;
+	# The architected pointer authentication algorithm alone makes it three times slower.
+	arm64:new)
+		echo "qemu-system-aarch64 -M virt,virtualization=on,gic-version=3,its=on" \
+			"-cpu max,pauth-impdef=on"
+		;;
+	# No VHE, and an interrupt controller without messages of its own.
+	arm64:old)
+		echo "qemu-system-aarch64 -M virt,virtualization=on,gic-version=2 -cpu cortex-a57"
+		;;
+	*)
+		echo "arch.sh: no emulated host '$RINGVM_RIG_HOST' for $RINGVM_RIG_ARCH" >&2
+		return 1
+		;;
+	esac
+}
