@@ -3,28 +3,39 @@
 #ifndef ARM64_ARCH_VM_H
 #define ARM64_ARCH_VM_H
 
+#include <linux/kvm.h>
 #include <stdbool.h>
 #include <stdint.h>
 
-enum irqchip {
-	IRQCHIP_AUTO, /* only as what the user asked for */
-	IRQCHIP_GICV3_ITS,
-	IRQCHIP_GICV3, /* no MSIs: PCI functions use their pin */
-	IRQCHIP_GICV2M,
-	IRQCHIP_GICV2, /* no MSIs */
+#include "arm64/gic.h"
+#include "arm64/gicv2m.h"
+
+struct vcpu;
+
+/* A feature of the processor, as the user wants it. */
+enum wish {
+	WISH_AUTO, /* where KVM offers it */
+	WISH_ON,
+	WISH_OFF,
 };
 
 /* What vm_config.arch_options points to. */
 struct arm64_options {
-	unsigned irqchip; /* enum irqchip */
+	unsigned irqchip;    /* enum irqchip */
 	char *dump_dtb_path; /* where to leave a copy of the device tree, or NULL */
-	bool pmu, sve, pauth, mte, steal_time; /* where KVM offers them */
+	unsigned pmu, sve, pauth, mte, steal_time; /* enum wish */
 };
 
 struct arch_vm {
-	enum irqchip irqchip;   /* what was chosen; never IRQCHIP_AUTO */
 	unsigned physical_bits; /* of a guest physical address */
-	bool pmu, steal_time;   /* what the device tree shall tell of */
+	struct gic gic;
+	struct gicv2m gicv2m; /* if gic.irqchip is IRQCHIP_GICV2M */
+	bool gicv2m_added;
+	bool pmu, sve, pauth, mte, steal_time; /* what the vCPUs have */
+	struct kvm_vcpu_init vcpu_init;        /* of the first vCPU; the others begin powered off */
 };
+
+/* arch_vcpu.c: what a vCPU can have only when there is a whole GIC. 0 or a failure, logged. */
+int arch_vcpu_complete(struct vcpu *vcpu);
 
 #endif

@@ -66,7 +66,7 @@
 #define LAYOUT_GPIO_SPI    3
 #define LAYOUT_INTX_SPI    4 /* and the three after it */
 #define LAYOUT_GICV2M_SPI  32 /* and all after it, for MSI-X without an ITS */
-#define LAYOUT_GIC_SPIS    (1020 - 32)
+#define LAYOUT_GIC_SPIS    960 /* the most that KVM makes */
 
 /* Private peripheral interrupts, counted from the first: number 16 of the GIC is PPI 0. */
 #define LAYOUT_TIMER_SECURE_PPI  13

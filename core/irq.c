@@ -133,7 +133,9 @@ int irq_router_route_msi(struct irq_router *router, uint32_t gsi,
 		entry->flags = KVM_MSI_VALID_DEVID;
 		entry->u.msi.devid = message->device_id;
 	}
-	error = kvm_call(router->kvm, KVM_SET_GSI_ROUTING, router->routing);
+	error = router->route ? router->route(entry, message) : 0;
+	if (!error)
+		error = kvm_call(router->kvm, KVM_SET_GSI_ROUTING, router->routing);
 	if (error < 0) {
 		*entry = old;
 		router->routing->nr = old_count;

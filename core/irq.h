@@ -30,6 +30,11 @@ struct irq_router {
 	unsigned capacity; /* entries allocated */
 	uint32_t first_msi_gsi, gsi_limit;
 	bool msi_has_device_id; /* the interrupt controller wants message.device_id */
+	/*
+	 * Makes a message the route that the interrupt controller has for it;
+	 * -errno: it has none. NULL: KVM takes messages as they are. lock.
+	 */
+	int (*route)(struct kvm_irq_routing_entry *entry, const struct msi_message *message);
 	uint64_t *gsi_used; /* bitmap of MSI GSIs; lock */
 };
 

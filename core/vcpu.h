@@ -11,6 +11,7 @@
 #include <pthread.h>
 #include <stdbool.h>
 
+#include "base/log.h"
 #include "core/vm.h"
 
 struct arch_vcpu;
@@ -26,6 +27,7 @@ struct vcpu {
 	struct arch_vcpu *arch; /* private to x86/ or arm64/: the state a reset returns to */
 	pthread_t thread;
 	bool started; /* control thread */
+	struct log_limit log_limit; /* own thread */
 	bool ended;   /* own thread: nothing more to run until it has been parked */
 
 	pthread_mutex_t lock; /* leaf */
