@@ -157,10 +157,43 @@ static void test_init_fails_when_kvm_refuses_the_pins(void **state)
 	assert_true(fail_is_host(irq_router_init(&other, &fake_kvm_call, NULL, 0, GSI_LIMIT)));
 }
 
+/* As a controller without MSIs of its own has it: the message names a pin. */
+static int route_to_pin(struct kvm_irq_routing_entry *entry, const struct msi_message *message)
+{
+	if (message->data >= PINS)
+		return -EINVAL;
+	entry->type = KVM_IRQ_ROUTING_IRQCHIP;
+	entry->u.irqchip.irqchip = 0;
+	entry->u.irqchip.pin = message->data;
+	return 0;
+}
+
+static void test_a_controller_of_its_own_routes(void **state)
+{
+	const struct msi_message good = { 0x8040040, 7, 8 }, bad = { 0x8040040, PINS, 8 };
+	uint32_t gsi = (uint32_t)irq_router_allocate_msi(&router);
+	unsigned routings;
+
+	(void)state;
+	router.route = route_to_pin;
+	assert_int_equal(irq_router_route_msi(&router, gsi, &good), 0);
+	assert_int_equal(fake_kvm_route((int)gsi)->type, KVM_IRQ_ROUTING_IRQCHIP);
+	assert_int_equal(fake_kvm_route((int)gsi)->u.irqchip.pin, 7);
+	routings = fake_kvm.routings;
+	assert_int_equal(irq_router_route_msi(&router, gsi, &bad), -EINVAL);
+	assert_int_equal(fake_kvm.routings, routings);
+	/* The old route is back: the next change of another tells KVM so. */
+	gsi = (uint32_t)irq_router_allocate_msi(&router);
+	assert_int_equal(irq_router_route_msi(&router, gsi, &good), 0);
+	assert_int_equal(fake_kvm_route((int)gsi - 1)->u.irqchip.pin, 7);
+	assert_int_equal(fake_kvm.route_count, PINS + 2);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_pins_are_always_there, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_a_controller_of_its_own_routes, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_device_id_where_it_is_wanted, setup,
 						teardown),
 		cmocka_unit_test_setup_teardown(test_routes_are_replaced_not_appended, setup,
