@@ -6,6 +6,7 @@
  */
 #include "virtio/descriptor.h"
 
+#include <assert.h>
 #include <string.h>
 
 #include "base/bytes.h"
@@ -35,6 +36,7 @@ static struct vring_desc descriptor_copy(const uint8_t *source)
 	};
 }
 
+/* The table that an indirect descriptor points to, in either format. */
 static enum descriptor_verdict descriptor_enter(const struct descriptor_table *table,
 						const struct vring_desc *descriptor,
 						struct walk *walk,
@@ -121,5 +123,73 @@ enum descriptor_verdict descriptor_walk(const struct descriptor_table *table, ui
 			verdict = descriptor_add(table, &descriptor, parts);
 		}
 	} while (descriptor.flags & VRING_DESC_F_NEXT);
+	return verdict;
+}
+
+/* As a split one, with the buffer id for `next`. */
+static struct vring_desc packed_copy(const uint8_t *source)
+{
+	struct vring_packed_desc copy;
+
+	static_assert(sizeof(copy) == sizeof(struct vring_desc), "both are 16 bytes");
+	memcpy(&copy, source, sizeof(copy));
+	__asm__ volatile("" : "+m"(copy));
+	return (struct vring_desc){
+		.addr = le64toh(copy.addr),
+		.len = le32toh(copy.len),
+		.flags = le16toh(copy.flags),
+		.next = le16toh(copy.id),
+	};
+}
+
+/* 2.8.7: one entry after the other; of their flags only WRITE means anything. */
+static enum descriptor_verdict packed_table(const struct descriptor_table *table,
+					    const struct vring_desc *descriptor,
+					    struct descriptor_parts *parts)
+{
+	struct walk walk = { 0 };
+	enum descriptor_verdict verdict = descriptor_enter(table, descriptor, &walk, parts);
+
+	for (; verdict == DESCRIPTOR_OK && walk.steps < walk.count; walk.steps++) {
+		struct vring_desc entry = packed_copy(walk.entries + walk.steps * sizeof(entry));
+
+		verdict = descriptor_add(table, &entry, parts);
+	}
+	return verdict;
+}
+
+/*
+ * Every descriptor of a list must be available when its first one is (2.8.6), so
+ * a list that runs into others, or into the past, shows.
+ */
+enum descriptor_verdict descriptor_walk_packed(const struct descriptor_table *table,
+					       struct packed_list *list,
+					       struct descriptor_parts *parts)
+{
+	const uint8_t *entries = table->entries;
+	enum descriptor_verdict verdict = DESCRIPTOR_OK;
+	uint16_t place = list->place;
+	struct vring_desc descriptor;
+
+	list->count = 0;
+	do {
+		if (list->count == list->room)
+			return descriptor_corrupt(parts, "more descriptors than the ring has");
+		descriptor = packed_copy(entries + packed_offset(place) * sizeof(descriptor));
+		if (!packed_is_available(descriptor.flags, place))
+			return descriptor_corrupt(parts, "list goes on where none is available");
+		place = packed_advance(place, 1, table->size);
+
+		if (!(descriptor.flags & VRING_DESC_F_INDIRECT)) {
+			if (verdict == DESCRIPTOR_OK)
+				verdict = descriptor_add(table, &descriptor, parts);
+		} else if (list->count) {
+			return descriptor_corrupt(parts, "indirect descriptor in a list");
+		} else {
+			verdict = packed_table(table, &descriptor, parts);
+		}
+		list->count++;
+	} while (verdict != DESCRIPTOR_CORRUPT && descriptor.flags & VRING_DESC_F_NEXT);
+	list->id = descriptor.next;
 	return verdict;
 }

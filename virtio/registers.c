@@ -99,11 +99,13 @@ static bool features_acceptable(struct virtio_device *device)
 
 static void start_queue(struct virtqueue *queue)
 {
-	if (virtqueue_rings_valid(queue))
-		virtqueue_set_goal(queue, VIRTQUEUE_RUN);
-	else
+	if (!virtqueue_rings_valid(queue)) {
 		virtio_fail(queue->device, "queue %u: rings misaligned or outside of memory",
 			    queue->index);
+		return;
+	}
+	virtqueue_rewind(queue);
+	virtqueue_set_goal(queue, VIRTQUEUE_RUN);
 }
 
 static void go_live(struct virtio_device *device)
@@ -274,13 +276,20 @@ uint16_t virtio_queue_size(struct virtio_device *device, unsigned index)
 	return size;
 }
 
+/* Only a packed ring may have a size that is no power of two (2.8). */
+static bool queue_size_possible(const struct virtqueue *queue, uint16_t size)
+{
+	return size && size <= queue->max_size &&
+	       (is_power_of_two(size) || virtio_has(queue->device, VIRTIO_F_RING_PACKED));
+}
+
 void virtio_queue_set_size(struct virtio_device *device, unsigned index, uint16_t size)
 {
 	struct virtqueue *queue = queue_locked(device, index);
 
 	if (!queue)
 		return;
-	if (queue_changeable(queue) && is_power_of_two(size) && size <= queue->max_size)
+	if (queue_changeable(queue) && queue_size_possible(queue, size))
 		queue->size = size;
 	queue_unlock(queue);
 }

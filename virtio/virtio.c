@@ -44,7 +44,8 @@ int virtio_device_init(struct virtio_device *device, const struct virtio_device_
 	*device = (struct virtio_device){
 		.type = config->type,
 		.deps = *config->deps,
-		.offered = config->features | VIRTIO_COMMON_FEATURES,
+		.offered = config->features | VIRTIO_COMMON_FEATURES |
+			   (config->deps->packed_ring ? BIT64(VIRTIO_F_RING_PACKED) : 0),
 		.queues = config->queues,
 		.queue_count = config->queue_count,
 		.config = config->config,

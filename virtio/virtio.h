@@ -34,6 +34,7 @@ struct virtio_deps {
 	const struct guest_memory *memory;
 	struct worker *const *workers; /* at least one */
 	unsigned worker_count;
+	bool packed_ring;	       /* offered, beside the split one */
 	struct terminal *terminal; /* the user's, if this device was given it; else NULL */
 };
 
@@ -99,8 +100,8 @@ struct virtio_device {
 
 /*
  * Control thread, first thing in create(): `features` are the device's own bits;
- * ring and transport bits (VERSION_1, EVENT_IDX, INDIRECT_DESC, RING_RESET) are
- * added. `config` is the device's, filled by it before or after. Then
+ * ring and transport bits (VERSION_1, EVENT_IDX, INDIRECT_DESC, RING_RESET,
+ * RING_PACKED if the machine offers it) are added. `config` is the device's, filled by it before or after. Then
  * virtqueue_init() each queue. 0 or a failure, logged.
  */
 struct virtio_device_config {

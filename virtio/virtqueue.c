@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 /*
  * Taking chains from the guest and giving them back, whatever the format of the
- * ring, which virtqueue_split.c knows. All of it runs on the queue's worker and
- * takes no lock. Starting and draining a queue is in virtqueue_run.c; what a
- * descriptor may say, in descriptor.c.
+ * ring, which virtqueue_split.c and virtqueue_packed.c know. All of it runs on
+ * the queue's worker and takes no lock. Starting and draining a queue is in
+ * virtqueue_run.c; what a descriptor may say, in descriptor.c.
  */
 #include "virtio/virtqueue.h"
 
@@ -61,6 +61,12 @@ static struct iovec *virtqueue_keep_parts(struct virtqueue_run *run, struct virt
 	return head->row->parts;
 }
 
+static void virtqueue_slot_free(struct virtqueue_run *run, uint16_t slot)
+{
+	if (run->ring->slot_free)
+		run->ring->slot_free(run, slot);
+}
+
 /* In flight from here on, in a slot that is free. False: no memory. */
 static bool virtqueue_keep(struct virtqueue *queue, struct virtqueue_head *head,
 			   const struct descriptor_parts *parts, struct chain *chain)
@@ -102,18 +108,21 @@ static enum descriptor_verdict virtqueue_take(struct virtqueue *queue, struct ch
 		.iov = run->scratch->parts,
 		.capacity = VIRTQUEUE_MAX,
 	};
-	uint16_t begin = queue->next_avail;
+	uint16_t next_avail = queue->next_avail;
 	struct virtqueue_buffer buffer;
 	enum descriptor_verdict verdict = run->ring->take(queue, &buffer, &parts);
 
+	run->position++;
 	if (verdict == DESCRIPTOR_OK) {
-		struct virtqueue_head *head = &run->heads[run->ring->slot(run, &buffer)];
+		uint16_t slot = run->ring->slot(run, &buffer);
+		struct virtqueue_head *head = &run->heads[slot];
 
 		head->buffer = buffer;
-		head->begin = begin;
-		head->end = queue->next_avail;
+		head->next_avail = next_avail;
+		head->position = run->position;
 		if (virtqueue_keep(queue, head, &parts, chain))
 			return DESCRIPTOR_OK;
+		virtqueue_slot_free(run, slot);
 		parts.fault = "out of memory for a long chain";
 		verdict = DESCRIPTOR_MALFORMED;
 	}
@@ -154,6 +163,7 @@ static struct virtqueue_head *virtqueue_release(struct virtqueue *queue, uint16_
 	assert(index < run->table.size && head->busy);
 	head->busy = false;
 	run->in_flight--;
+	virtqueue_slot_free(run, index);
 	if (head->row) {
 		virtqueue_row_give(run, head->row);
 		head->row = NULL;
@@ -173,10 +183,12 @@ void virtqueue_unpop(struct virtqueue *queue, uint16_t index)
 {
 	const struct virtqueue_head *head = virtqueue_release(queue, index);
 
-	if (head->end == queue->next_avail)
-		queue->next_avail = head->begin;
-	else
+	if (head->position == queue->run->position) {
+		queue->run->position--;
+		queue->next_avail = head->next_avail;
+	} else {
 		virtqueue_use(queue, &head->buffer, 0);
+	}
 }
 
 void virtqueue_publish(struct virtqueue *queue)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A split virtqueue with EVENT_IDX and INDIRECT_DESC (virtio 1.2, 2.7), owned
- * by its device and served by one worker. Kick fd in, call fd out; ring memory
+ * A split or packed virtqueue with EVENT_IDX and INDIRECT_DESC (virtio 1.2, 2.7
+ * and 2.8), owned by its device and served by one worker. Kick fd in, call fd out; ring memory
  * in between. No lock: addresses and size change under device->lock and only
  * while the queue is stopped, all else belongs to the worker.
  */
@@ -35,7 +35,9 @@ struct virtqueue {
 	/* Written by the driver; device->lock, and only while stopped. */
 	uint16_t size;
 	bool enabled;
-	uint64_t desc_gpa, avail_gpa, used_gpa;
+	uint64_t desc_gpa;
+	uint64_t avail_gpa; /* packed: driver event suppression */
+	uint64_t used_gpa;  /* packed: device event suppression */
 
 	bool resetting; /* queue_reset was written; enabled until it has drained */
 	bool was_reset; /* since DRIVER_OK: may be set up again although the device is live */
@@ -50,7 +52,10 @@ struct virtqueue {
 	bool live;   /* the worker may touch the queue and guest memory */
 	struct worker_task task;
 
-	/* Where the rings continue: the worker's while live, else device->lock. */
+	/*
+	 * Where the rings continue: the worker's while live, else device->lock. Split:
+	 * indices. Packed: offsets, with the wrap counter for bit 15.
+	 */
 	uint16_t next_avail, next_used;
 
 	/* Worker thread only, while live. */
@@ -101,6 +106,9 @@ unsigned virtqueue_in_flight(const struct virtqueue *queue);
 
 /* Whether rings of this size at these addresses can be served: alignment, inside RAM. */
 bool virtqueue_rings_valid(const struct virtqueue *queue);
+
+/* Both rings at their beginning, as a driver finds them that has just set them up. */
+void virtqueue_rewind(struct virtqueue *queue);
 
 /* Asks the worker to bring the queue there; never waits. */
 void virtqueue_set_goal(struct virtqueue *queue, enum virtqueue_goal goal);

@@ -50,8 +50,8 @@ void *virtqueue_area(const struct virtqueue *queue, uint64_t gpa, uint64_t align
 
 static const struct virtqueue_ring *virtqueue_ring(const struct virtqueue *queue)
 {
-	(void)queue;
-	return &virtqueue_split;
+	return virtio_has(queue->device, VIRTIO_F_RING_PACKED) ? &virtqueue_packed :
+								 &virtqueue_split;
 }
 
 bool virtqueue_rings_valid(const struct virtqueue *queue)
@@ -59,6 +59,11 @@ bool virtqueue_rings_valid(const struct virtqueue *queue)
 	struct virtqueue_run run;
 
 	return virtqueue_ring(queue)->map(queue, &run);
+}
+
+void virtqueue_rewind(struct virtqueue *queue)
+{
+	queue->next_avail = queue->next_used = virtqueue_ring(queue)->first_place;
 }
 
 /* ---- Start ---- */

@@ -33,7 +33,9 @@ struct virtqueue_head {
 	struct iovec parts[VIRTQUEUE_SHORT];
 	struct virtqueue_row *row; /* instead of parts, for a long chain */
 	struct virtqueue_buffer buffer;
-	uint16_t begin, end; /* next_avail before and after it was popped */
+	uint16_t next_avail; /* the queue's before it was popped */
+	uint64_t position;   /* the run's */
+	uint16_t next_free;  /* packed ring, while not busy: of the free ones */
 	bool busy;           /* popped, and neither pushed nor given back */
 };
 
@@ -45,14 +47,28 @@ struct split_ring {
 	uint16_t published;                 /* the used index that the guest sees */
 };
 
+struct packed_ring {
+	struct vring_packed_desc *ring; /* in guest RAM, as the two below */
+	uint32_t *driver_event;         /* a vring_packed_desc_event, read in one piece */
+	struct vring_packed_desc_event *device_event;
+
+	uint16_t burst_place, burst_flags; /* the used descriptor that is not shown yet */
+	unsigned burst;                    /* descriptors used since the driver was shown any */
+	uint16_t free_slot;                /* the first of the free heads[] */
+};
+
 struct virtqueue_run {
 	const struct virtqueue_ring *ring;
-	struct split_ring split;
+	union {
+		struct split_ring split;
+		struct packed_ring packed;
+	};
 	struct descriptor_table table;
 	bool event_idx;    /* negotiated */
 	bool kicks_wanted; /* without event_idx: what the driver was told last */
 
 	unsigned pass_chains; /* that this pass may still pop */
+	uint64_t position;    /* chains taken, less those given back */
 	unsigned in_flight;
 
 	bool stopping; /* no new chains; ends when none is in flight */
@@ -69,6 +85,9 @@ struct virtqueue_run {
 
 /* A ring format. The queue may break in any of these: look at virtio_silenced() after. */
 struct virtqueue_ring {
+	/* What next_avail and next_used are before the first chain. */
+	uint16_t first_place;
+
 	/* Finds the areas: size, alignment, inside RAM. Touches `run` only; any thread. */
 	bool (*map)(const struct virtqueue *queue, struct virtqueue_run *run);
 
@@ -88,8 +107,9 @@ struct virtqueue_ring {
 	enum descriptor_verdict (*take)(struct virtqueue *queue, struct virtqueue_buffer *buffer,
 					struct descriptor_parts *parts);
 
-	/* Where in heads[] it goes while it is in flight. */
+	/* Where in heads[] it goes while it is in flight; the end of that (NULL: nothing). */
 	uint16_t (*slot)(struct virtqueue_run *run, const struct virtqueue_buffer *buffer);
+	void (*slot_free)(struct virtqueue_run *run, uint16_t slot);
 
 	/* Writes the next used entry, for the guest to find when it is published. */
 	void (*use)(struct virtqueue *queue, const struct virtqueue_buffer *buffer,
@@ -99,7 +119,7 @@ struct virtqueue_ring {
 	bool (*publish)(struct virtqueue *queue);
 };
 
-extern const struct virtqueue_ring virtqueue_split;
+extern const struct virtqueue_ring virtqueue_split, virtqueue_packed;
 
 /* A part of a ring in guest RAM; NULL if it is misaligned or not all there. */
 void *virtqueue_area(const struct virtqueue *queue, uint64_t gpa, uint64_t alignment,

@@ -29,6 +29,8 @@ static bool split_map(const struct virtqueue *queue, struct virtqueue_run *run)
 	struct ring_layout layout = ring_layout(queue->size);
 	struct split_ring *split = &run->split;
 
+	if (!is_power_of_two(queue->size))
+		return false;
 	run->table.entries = virtqueue_area(queue, queue->desc_gpa, VRING_DESC_ALIGN_SIZE,
 					    layout.desc_bytes);
 	split->avail = virtqueue_area(queue, queue->avail_gpa, VRING_AVAIL_ALIGN_SIZE,
@@ -44,10 +46,10 @@ static bool split_map(const struct virtqueue *queue, struct virtqueue_run *run)
 
 static void split_start(struct virtqueue *queue)
 {
-	struct split_ring *split = &queue->run->split;
+	struct virtqueue_run *run = queue->run;
 
-	split->avail_idx = queue->next_avail;
-	split->published = queue->next_used;
+	run->split.avail_idx = queue->next_avail;
+	run->split.published = queue->next_used;
 }
 
 /*

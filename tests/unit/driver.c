@@ -4,7 +4,7 @@
  * atomic; barriers are the other halves of those in virtio/virtqueue.c.
  */
 #include "tests/unit/unit.h"
-#include "tests/unit/driver.h"
+#include "tests/unit/driver_packed.h"
 
 #include <poll.h>
 #include <stdlib.h>
@@ -68,6 +68,18 @@ struct driver_part driver_in(struct driver *driver, uint32_t bytes)
 
 /* ---- The device ---- */
 
+static bool packed_offered;
+
+void driver_offer_packed(bool offered)
+{
+	packed_offered = offered;
+}
+
+bool driver_offers_packed(void)
+{
+	return packed_offered;
+}
+
 static void start_workers(struct driver *driver)
 {
 	unsigned count = driver->config.worker_count;
@@ -85,6 +97,7 @@ static void create_device(struct driver *driver)
 		.memory = &driver->memory,
 		.workers = driver->worker_list,
 		.worker_count = config->worker_count,
+		.packed_ring = packed_offered,
 		.terminal = config->terminal,
 	};
 
@@ -123,6 +136,7 @@ static void forget_queues(struct driver *driver)
 {
 	for (unsigned i = 0; i < DRIVER_QUEUES_MAX; i++) {
 		free(driver->queues[i].tables);
+		free(driver->queues[i].packed.ids);
 		driver->queues[i] = (struct driver_queue){ 0 };
 	}
 }
@@ -170,20 +184,36 @@ bool driver_negotiate(struct driver *driver, uint64_t features)
 	return virtio_get_status(device) & VIRTIO_CONFIG_S_FEATURES_OK;
 }
 
+static void set_up_split(struct driver_queue *queue, struct driver_rings *rings)
+{
+	struct driver *driver = queue->driver;
+	uint16_t size = queue->size;
+	uint64_t used_bytes = sizeof(uint16_t) * 3 + sizeof(struct vring_used_elem) * size;
+
+	rings->desc = driver_alloc(driver, size * sizeof(struct vring_desc));
+	rings->avail = driver_alloc(driver, sizeof(uint16_t) * (3u + size));
+	rings->used = driver_alloc(driver, used_bytes);
+	queue->desc = driver_at(driver, rings->desc);
+	queue->avail = driver_at(driver, rings->avail);
+	queue->used = driver_at(driver, rings->used);
+	memset(queue->desc, 0, size * sizeof(struct vring_desc));
+	memset(queue->avail, 0, sizeof(uint16_t) * (3u + size));
+	memset(queue->used, 0, used_bytes);
+	for (unsigned i = 0; i < size; i++)
+		queue->desc[i].next = i + 1 < size ? i + 1 : LAST;
+}
+
 void driver_set_up_queue(struct driver *driver, unsigned index, uint16_t size)
 {
 	struct virtio_device *device = driver->device;
 	struct driver_queue *queue = &driver->queues[index];
-	uint64_t desc, avail, used;
+	struct driver_rings rings;
 
 	if (size)
 		virtio_queue_set_size(device, index, size);
 	size = virtio_queue_size(device, index);
-	desc = driver_alloc(driver, size * sizeof(struct vring_desc));
-	avail = driver_alloc(driver, sizeof(uint16_t) * (3u + size));
-	used = driver_alloc(driver, sizeof(uint16_t) * 3 + sizeof(struct vring_used_elem) * size);
-
 	free(queue->tables);
+	free(queue->packed.ids);
 	*queue = (struct driver_queue){
 		.driver = driver,
 		.queue = &device->queues[index],
@@ -191,22 +221,18 @@ void driver_set_up_queue(struct driver *driver, unsigned index, uint16_t size)
 		.mask = size - 1,
 		.indirect = virtio_has(device, VIRTIO_RING_F_INDIRECT_DESC),
 		.event_idx = virtio_has(device, VIRTIO_RING_F_EVENT_IDX),
-		.desc = driver_at(driver, desc),
-		.avail = driver_at(driver, avail),
-		.used = driver_at(driver, used),
+		.is_packed = virtio_has(device, VIRTIO_F_RING_PACKED),
 		.free_count = size,
 		.tables = calloc(size, sizeof(struct driver_table)),
 	};
 	assert_non_null(queue->tables);
-	memset(queue->desc, 0, size * sizeof(struct vring_desc));
-	memset(queue->avail, 0, sizeof(uint16_t) * (3u + size));
-	memset(queue->used, 0, sizeof(uint16_t) * 3 + sizeof(struct vring_used_elem) * size);
-	for (unsigned i = 0; i < size; i++)
-		queue->desc[i].next = i + 1 < size ? i + 1 : LAST;
-
-	virtio_queue_set_address(device, index, VIRTIO_RING_DESC, desc);
-	virtio_queue_set_address(device, index, VIRTIO_RING_AVAIL, avail);
-	virtio_queue_set_address(device, index, VIRTIO_RING_USED, used);
+	if (queue->is_packed)
+		driver_packed_set_up(queue, &rings);
+	else
+		set_up_split(queue, &rings);
+	virtio_queue_set_address(device, index, VIRTIO_RING_DESC, rings.desc);
+	virtio_queue_set_address(device, index, VIRTIO_RING_AVAIL, rings.avail);
+	virtio_queue_set_address(device, index, VIRTIO_RING_USED, rings.used);
 	virtio_queue_enable(device, index);
 	assert_true(virtio_queue_enabled(device, index));
 }
@@ -299,7 +325,7 @@ static void add_direct(struct driver_queue *queue, uint16_t head, const struct d
 	}
 }
 
-int driver_add(struct driver_queue *queue, const struct driver_part *parts, unsigned count)
+static int add_split(struct driver_queue *queue, const struct driver_part *parts, unsigned count)
 {
 	bool indirect = queue->indirect && count > 1;
 	unsigned taken = indirect ? 1 : count;
@@ -319,8 +345,24 @@ int driver_add(struct driver_queue *queue, const struct driver_part *parts, unsi
 	return head;
 }
 
+int driver_add(struct driver_queue *queue, const struct driver_part *parts, unsigned count)
+{
+	int head = queue->is_packed ? driver_packed_add(queue, parts, count) :
+				      add_split(queue, parts, count);
+
+	if (head >= 0)
+		queue->tables[head].first = parts[0];
+	return head;
+}
+
+struct driver_part driver_first_part(const struct driver_queue *queue, uint16_t head)
+{
+	return queue->tables[head].first;
+}
+
 void driver_add_head(struct driver_queue *queue, uint16_t head)
 {
+	assert_false(queue->is_packed);
 	__atomic_store_n(&queue->avail->ring[queue->avail_idx & queue->mask], htole16(head),
 			 __ATOMIC_RELAXED);
 	queue->avail_idx++;
@@ -328,26 +370,32 @@ void driver_add_head(struct driver_queue *queue, uint16_t head)
 
 void driver_publish(struct driver_queue *queue)
 {
-	__atomic_store_n(&queue->avail->idx, htole16(queue->avail_idx), __ATOMIC_RELEASE);
+	if (queue->is_packed)
+		driver_packed_publish(queue);
+	else
+		__atomic_store_n(&queue->avail->idx, htole16(queue->avail_idx), __ATOMIC_RELEASE);
+}
+
+static bool split_kick_wanted(struct driver_queue *queue)
+{
+	uint16_t *event = (uint16_t *)&queue->used->ring[queue->size];
+	uint16_t old = queue->kicked_idx;
+
+	queue->kicked_idx = queue->avail_idx;
+	if (!queue->event_idx)
+		return !(le16toh(__atomic_load_n(&queue->used->flags, __ATOMIC_RELAXED)) &
+			 VRING_USED_F_NO_NOTIFY);
+	return vring_need_event(le16toh(__atomic_load_n(event, __ATOMIC_RELAXED)),
+				queue->avail_idx, old);
 }
 
 bool driver_kick(struct driver_queue *queue)
 {
-	uint16_t old = queue->kicked_idx;
 	bool wanted;
 
-	/* Pairs with the device's fence between its avail event and its look at avail->idx. */
+	/* Pairs with the device's fence between its event and its look at the ring. */
 	__sync_synchronize();
-	if (queue->event_idx) {
-		uint16_t *event = (uint16_t *)&queue->used->ring[queue->size];
-
-		wanted = vring_need_event(le16toh(__atomic_load_n(event, __ATOMIC_RELAXED)),
-					  queue->avail_idx, old);
-	} else {
-		wanted = !(le16toh(__atomic_load_n(&queue->used->flags, __ATOMIC_RELAXED)) &
-			   VRING_USED_F_NO_NOTIFY);
-	}
-	queue->kicked_idx = queue->avail_idx;
+	wanted = queue->is_packed ? driver_packed_kick_wanted(queue) : split_kick_wanted(queue);
 	if (wanted)
 		driver_kick_always(queue);
 	return wanted;
@@ -374,31 +422,67 @@ static void free_chain(struct driver_queue *queue, uint16_t head)
 	queue->tables[head].count = 0;
 }
 
-bool driver_take(struct driver_queue *queue, uint16_t *head, uint32_t *bytes)
+bool driver_has_used(const struct driver_queue *queue)
+{
+	if (queue->is_packed)
+		return driver_packed_has_used(queue);
+	return le16toh(__atomic_load_n(&queue->used->idx, __ATOMIC_ACQUIRE)) != queue->last_used;
+}
+
+static void take_split(struct driver_queue *queue, uint16_t *head, uint32_t *bytes)
 {
 	uint16_t idx = le16toh(__atomic_load_n(&queue->used->idx, __ATOMIC_ACQUIRE));
 	const struct vring_used_elem *element = &queue->used->ring[queue->last_used & queue->mask];
 	uint32_t id;
 
-	if (idx == queue->last_used)
-		return false;
 	assert_in_range((uint16_t)(idx - queue->last_used), 1, queue->size);
 	id = le32toh(__atomic_load_n(&element->id, __ATOMIC_RELAXED));
 	assert_in_range(id, 0, queue->size - 1);
 	*head = (uint16_t)id;
 	*bytes = le32toh(__atomic_load_n(&element->len, __ATOMIC_RELAXED));
-	queue->last_used++;
 	free_chain(queue, *head);
+}
+
+bool driver_take(struct driver_queue *queue, uint16_t *head, uint32_t *bytes)
+{
+	if (!driver_has_used(queue))
+		return false;
+	if (queue->is_packed)
+		driver_packed_take(queue, head, bytes);
+	else
+		take_split(queue, head, bytes);
+	queue->last_used++;
 	return true;
+}
+
+void driver_interrupt_after(struct driver_queue *queue, uint16_t count)
+{
+	uint16_t event = queue->last_used + count;
+
+	assert_true(queue->event_idx);
+	if (queue->is_packed)
+		driver_packed_interrupt_after(queue, count);
+	else
+		__atomic_store_n(&queue->avail->ring[queue->size], htole16(event),
+				 __ATOMIC_RELAXED);
+}
+
+void driver_interrupts(struct driver_queue *queue, bool wanted)
+{
+	uint16_t flags = wanted ? 0 : VRING_AVAIL_F_NO_INTERRUPT;
+
+	if (queue->is_packed)
+		driver_packed_interrupts(queue, wanted);
+	else
+		__atomic_store_n(&queue->avail->flags, htole16(flags), __ATOMIC_RELAXED);
 }
 
 /* After this the device must interrupt if it uses one more. */
 static void ask_for_interrupt(struct driver_queue *queue)
 {
 	if (queue->event_idx)
-		__atomic_store_n(&queue->avail->ring[queue->size], htole16(queue->last_used),
-				 __ATOMIC_RELAXED);
-	/* Pairs with the device's fence between used->idx and its load of the used event. */
+		driver_interrupt_after(queue, 0);
+	/* Pairs with the device's fence between its used entry and its load of our event. */
 	__sync_synchronize();
 }
 

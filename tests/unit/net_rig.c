@@ -234,11 +234,13 @@ void rx_post(struct rig *rig, unsigned pair, unsigned count, uint32_t bytes)
 	driver_kick(queue);
 }
 
-/* Where and how much the buffer of a head is: of one part, direct. */
+/* Where and how much the buffer of a head is: of one part. */
 static void *rx_buffer(struct driver_queue *queue, uint16_t head, uint32_t *room)
 {
-	*room = le32toh(queue->desc[head].len);
-	return driver_at(queue->driver, le64toh(queue->desc[head].addr));
+	struct driver_part part = driver_first_part(queue, head);
+
+	*room = part.bytes;
+	return driver_at(queue->driver, part.gpa);
 }
 
 bool rx_take(struct rig *rig, unsigned pair, struct virtio_net_hdr_v1 *header, uint8_t *frame,

@@ -906,5 +906,5 @@ int main(void)
 		cmocka_unit_test(test_image_cut_under_us),
 	};
 
-	return cmocka_run_group_tests(tests, group_setup, group_teardown);
+	return driver_run_on_both_rings(tests, group_setup, group_teardown);
 }

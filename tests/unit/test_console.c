@@ -988,6 +988,7 @@ static void test_port_that_can_not_be_opened(void **state)
 static int group_setup(void **state)
 {
 	(void)state;
+	strcpy(strrchr(directory, '/'), "/test_console.XXXXXX");
 	return mkdtemp(directory) ? 0 : -1;
 }
 
@@ -1029,5 +1030,5 @@ int main(void)
 		CASE(test_port_that_can_not_be_opened),
 	};
 
-	return cmocka_run_group_tests(tests, group_setup, group_teardown);
+	return driver_run_on_both_rings(tests, group_setup, group_teardown);
 }

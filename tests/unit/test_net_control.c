@@ -555,5 +555,5 @@ int main(void)
 		cmocka_unit_test(resets_amid_commands),
 	};
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return driver_run_on_both_rings(tests, NULL, NULL);
 }

@@ -784,5 +784,5 @@ int main(void)
 		cmocka_unit_test(survives_the_loss_of_its_link),
 	};
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return driver_run_on_both_rings(tests, NULL, NULL);
 }

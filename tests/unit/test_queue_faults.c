@@ -122,5 +122,5 @@ int main(void)
 		cmocka_unit_test(no_file_descriptor_to_create),
 	};
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return driver_run_on_both_rings(tests, NULL, NULL);
 }

@@ -91,5 +91,5 @@ int main(void)
 		cmocka_unit_test_setup_teardown(serves_again_after_resets, set_up, tear_down),
 	};
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return driver_run_on_both_rings(tests, NULL, NULL);
 }
