@@ -50,6 +50,9 @@ static void split_start(struct virtqueue *queue)
 
 	run->split.avail_idx = queue->next_avail;
 	run->split.published = queue->next_used;
+	/* A pause may have come before the flag that says otherwise was taken back. */
+	if (!run->event_idx)
+		__atomic_store_n(&run->split.used->flags, 0, __ATOMIC_RELAXED);
 }
 
 /*

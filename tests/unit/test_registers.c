@@ -738,6 +738,42 @@ static void pause_keeps_the_rings(void **state)
 	assert_int_equal(probe->counts.stop, 20 * PROBE_QUEUES);
 }
 
+static struct virtqueue *popped_from;
+
+static void pop_once(struct worker_task *task)
+{
+	struct chain chain;
+
+	(void)task;
+	if (virtqueue_pop(popped_from, &chain))
+		virtqueue_push(popped_from, chain.head, 0);
+}
+
+/* A device that stops to pop leaves kicks off: they are on again after a pause. */
+static void pause_forgets_that_kicks_were_off(void **state)
+{
+	struct driver *driver = *state;
+	struct driver_queue *queue = &driver->queues[0];
+	struct driver_part part;
+	uint32_t bytes;
+	uint16_t head;
+
+	driver->config.refused = BIT64(VIRTIO_RING_F_EVENT_IDX);
+	driver_begin(driver);
+	expect_service(driver, 0);
+	part = driver_in(driver, 8);
+	driver_add(queue, &part, 1);
+	driver_publish(queue);
+	popped_from = queue->queue;
+	probe_call(driver, 0, pop_once);
+	assert_true(driver_wait(queue, &head, &bytes, DRIVER_TIMEOUT_MS));
+	assert_int_equal(bytes, 0);
+	assert_int_equal(virtio_device_pause(driver->device, DRIVER_TIMEOUT_MS), 0);
+	virtio_device_resume(driver->device);
+	probe_held(driver, 0); /* the worker has resumed */
+	expect_service(driver, 0);
+}
+
 /* What was in flight is published, with its interrupt, before the pause is reported. */
 static void pause_publishes_what_completes(void **state)
 {
@@ -945,6 +981,7 @@ int main(void)
 		TEST(device_reset_takes_over_a_queue_reset),
 		TEST(no_file_slot_left),
 		TEST(pause_keeps_the_rings),
+		TEST(pause_forgets_that_kicks_were_off),
 		TEST(pause_publishes_what_completes),
 		TEST(pause_gives_back_what_was_posted),
 		TEST(resume_before_it_has_drained),
