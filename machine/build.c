@@ -165,6 +165,7 @@ static int device_build(struct machine *machine, unsigned index, unsigned first_
 		.memory = &machine->vm.memory,
 		.workers = (struct worker *const *)&machine->device_workers[first_worker],
 		.worker_count = own ? own : 1,
+		.packed_ring = machine->config->packed_ring,
 		.terminal = entry->terminal ? &machine->terminal : NULL,
 	};
 	struct virtio_device *device;

@@ -39,6 +39,7 @@ struct machine_config {
 	enum machine_reboot reboot;
 	enum machine_sandbox sandbox;
 	char *user; /* to become, or NULL */
+	bool packed_ring; /* offered by all devices; the guest decides */
 	unsigned stop_timeout_s; /* between the power button and cutting the power */
 	bool no_defaults;
 	void *arch_options; /* read by arch_options.keys (core/arch.h) */

@@ -128,6 +128,17 @@ static int user_set(struct machine_config *config, const char *value)
 	return string_set(&config->user, "user", value);
 }
 
+static int ring_set(struct machine_config *config, const char *value)
+{
+	if (!strcmp(value, "split"))
+		config->packed_ring = false;
+	else if (!strcmp(value, "packed"))
+		config->packed_ring = true;
+	else
+		return fail(EINVAL, "--ring: '%s': expected split or packed", value);
+	return 0;
+}
+
 static int stop_timeout_set(struct machine_config *config, const char *value)
 {
 	uint64_t seconds;
@@ -175,6 +186,7 @@ static const struct run_option plain_options[] = {
 	{ "console-port", 0, "PORT", machine_config_add_console_port,
 	  "another console or channel: name=N,path=P" },
 	{ "reboot", 0, "WHAT", reboot_set, "when the guest resets: exit (default) or restart" },
+	{ "ring", 0, "FORMAT", ring_set, "of the queues: split (default), packed if the guest can" },
 	{ "stop-timeout", 0, "SEC", stop_timeout_set,
 	  "from power button to power cut; 10 (default)" },
 	{ "sandbox", 0, "on|off|log", sandbox_set,
@@ -315,7 +327,7 @@ static void help_overview(FILE *out)
 			help_line(out, device_types[i]->option_letter, device_types[i]->option,
 				  device_types[i]->keys ? "..." : NULL,
 				  device_types[i]->option_help);
-	fprintf(out, "\nMore on a device: ringvm run --help=disk, =network, =console-port\n");
+	fprintf(out, "More on a device: ringvm run --help=disk, =network, =console-port\n");
 }
 
 static void help_keys(FILE *out, const char *option, const struct option_key *keys)

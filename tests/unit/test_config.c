@@ -54,6 +54,7 @@ static void test_defaults(void **state)
 	assert_int_equal(config.vcpu_count, 1);
 	assert_int_equal(config.console, MACHINE_CONSOLE_SERIAL);
 	assert_int_equal(config.reboot, MACHINE_REBOOT_EXIT);
+	assert_false(config.packed_ring);
 	assert_string_equal(config.command_line, "console=ttyS0 panic=-1");
 	assert_int_equal(config.device_count, 1);
 	assert_ptr_equal(config.devices[0].type, &virtio_rng);
@@ -129,12 +130,13 @@ static void test_plain_options(void **state)
 {
 	(void)state;
 	assert_int_equal(parse("--kernel=bz --initrd rd --mem 1G --cpus=4 --name web-1 "
-			       "--reboot restart --stop-timeout 3 --dev /dev/other"), 0);
+			       "--reboot restart --ring packed --stop-timeout 3 --dev /dev/other"), 0);
 	assert_string_equal(config.initrd_path, "rd");
 	assert_int_equal(config.memory_bytes, GIB);
 	assert_int_equal(config.vcpu_count, 4);
 	assert_string_equal(config.name, "web-1");
 	assert_int_equal(config.reboot, MACHINE_REBOOT_RESTART);
+	assert_true(config.packed_ring);
 	assert_int_equal(config.stop_timeout_s, 3);
 	assert_string_equal(config.dev_path, "/dev/other");
 	assert_int_equal(parse("-kbz -m256 -c2"), 0);
@@ -186,7 +188,7 @@ static void test_refusals(void **state)
 	static const char *const wrong[] = {
 		"", "bz bz2", "-k a -k b", "bz --mem 0", "bz --mem x", "bz --mem 1M", "bz -c 0",
 		"bz -c 4097", "bz --bogus", "bz -z", "bz -m", "bz --console vga",
-		"bz --reboot maybe", "bz --name a/b", "bz --name .a", "bz --name ''",
+		"bz --reboot maybe", "bz --ring round", "bz --name a/b", "bz --name .a", "bz --name ''",
 		"bz --loglevel loud", "bz --stop-timeout x", "bz -d", "bz -d ro", "bz -d a,bogus=1",
 		"bz -n mode=bridge", "bz --rng=1", "bz --console-port bogus=1",
 	};
