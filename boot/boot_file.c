@@ -5,6 +5,7 @@
  */
 #include "boot/boot_file.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -14,6 +15,8 @@
 #include "base/bytes.h"
 #include "base/fd.h"
 #include "base/log.h"
+
+#define RECOGNISED_MAX 16
 
 static int check_type(const struct boot_file *file, const struct stat *status)
 {
@@ -73,6 +76,17 @@ void boot_files_close(struct boot_files *files)
 {
 	boot_file_close(&files->initrd);
 	boot_file_close(&files->kernel);
+}
+
+bool boot_file_has(const struct boot_file *file, uint64_t offset, const void *bytes,
+		   size_t length)
+{
+	char found[RECOGNISED_MAX];
+
+	assert(length <= sizeof(found));
+	return range_within(offset, length, file->size_bytes) &&
+	       fd_pread_full(file->fd, found, length, offset) == (ssize_t)length &&
+	       !memcmp(found, bytes, length);
 }
 
 int boot_file_read(const struct boot_file *file, uint64_t offset, void *buffer, uint64_t length)

@@ -7,6 +7,8 @@
 #ifndef BOOT_BOOT_FILE_H
 #define BOOT_BOOT_FILE_H
 
+#include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "core/memory.h"
@@ -30,6 +32,10 @@ struct boot_files {
 /* `initrd_path` may be NULL. 0 or a failure, with nothing left open. */
 int boot_files_open(struct boot_files *files, const char *kernel_path, const char *initrd_path);
 void boot_files_close(struct boot_files *files);
+
+/* Whether the file has these few bytes there; silent. */
+bool boot_file_has(const struct boot_file *file, uint64_t offset, const void *bytes,
+		   size_t length);
 
 /* All of [offset, offset + length), or a failure that calls the file truncated. */
 int boot_file_read(const struct boot_file *file, uint64_t offset, void *buffer,

@@ -17,11 +17,7 @@
 
 bool elf_recognise(const struct boot_file *file)
 {
-	char magic[SELFMAG];
-
-	return file->size_bytes >= sizeof(magic) &&
-	       boot_file_read(file, 0, magic, sizeof(magic)) == 0 &&
-	       memcmp(magic, ELFMAG, SELFMAG) == 0;
+	return boot_file_has(file, 0, ELFMAG, SELFMAG);
 }
 
 static int check_header(const struct boot_file *file, const Elf64_Ehdr *header, uint16_t machine)
