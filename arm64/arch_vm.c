@@ -29,6 +29,7 @@ static const struct syscall_rule vcpu_calls[] = {
 	SYSCALL_IF_EQUAL(ioctl, 1, KVM_SET_VCPU_EVENTS),
 	SYSCALL_IF_EQUAL(ioctl, 1, KVM_IRQ_LINE),
 	SYSCALL_IF_EQUAL(ioctl, 1, KVM_GET_ONE_REG),
+	SYSCALL_ALWAYS(timerfd_settime), /* the clock's alarm */
 };
 
 static const struct syscall_rule reset_calls[] = {
@@ -38,6 +39,7 @@ static const struct syscall_rule reset_calls[] = {
 	SYSCALL_IF_EQUAL(ioctl, 1, KVM_GET_DEVICE_ATTR),
 	SYSCALL_IF_EQUAL(ioctl, 1, KVM_SET_DEVICE_ATTR),
 	SYSCALL_IF_EQUAL(ioctl, 1, KVM_IRQ_LINE),
+	SYSCALL_ALWAYS(timerfd_settime),
 };
 
 const struct syscall_list arch_vcpu_calls = { vcpu_calls, ARRAY_SIZE(vcpu_calls) };

@@ -41,7 +41,7 @@
 #define LAYOUT_GIC_DISTRIBUTOR_GPA     UINT64_C(0x08000000)
 #define LAYOUT_GIC_DISTRIBUTOR_BYTES   (64 * KIB)
 #define LAYOUT_GICV2_CPU_GPA           UINT64_C(0x08010000)
-#define LAYOUT_GICV2_CPU_BYTES         (128 * KIB)
+#define LAYOUT_GICV2_CPU_BYTES         (8 * KIB)
 #define LAYOUT_GICV2M_GPA              UINT64_C(0x08040000)
 #define LAYOUT_GICV2M_BYTES            (64 * KIB)
 #define LAYOUT_ITS_GPA                 UINT64_C(0x08080000)
@@ -67,6 +67,9 @@
 #define LAYOUT_INTX_SPI    4 /* and the three after it */
 #define LAYOUT_GICV2M_SPI  32 /* and all after it, for MSI-X without an ITS */
 #define LAYOUT_GIC_SPIS    960 /* the most that KVM makes */
+
+/* The GPIO's line of the power key. */
+#define LAYOUT_POWER_KEY_LINE 3
 
 /* Private peripheral interrupts, counted from the first: number 16 of the GIC is PPI 0. */
 #define LAYOUT_TIMER_SECURE_PPI  13
