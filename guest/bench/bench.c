@@ -20,6 +20,7 @@
 #define PAUSE_NS (20 * MS_NS)
 
 #define ECAM_BUS_BYTES 0x100000
+#define PAGE_BYTES     4096
 
 static const struct bench_device *const devices[] = { &bench_blk, &bench_net, &bench_console };
 
@@ -56,6 +57,15 @@ void bench_idle(struct bench_run *run, struct virtqueue *queue)
 	virtqueue_interrupt_after(queue, 1);
 	if (queue->used->idx == queue->next_used)
 		user_halt();
+}
+
+void *bench_buffer(uint32_t bytes)
+{
+	volatile uint8_t *buffer = memory_get_raw(bytes, bytes < PAGE_BYTES ? 64 : PAGE_BYTES);
+
+	for (uint32_t i = 0; i < bytes; i += PAGE_BYTES)
+		buffer[i] = (uint8_t)(i >> 12);
+	return (void *)buffer;
 }
 
 void bench_start(struct virtio_device *device, uint64_t features)

@@ -41,6 +41,8 @@ struct bench_device {
 
 extern const struct bench_device bench_blk, bench_net, bench_console;
 
+/* Buffers whose every page has been written to: what never was may be one page for all in a VMM. */
+void *bench_buffer(uint32_t bytes);
 /* Negotiates these features and sets up all queues with rings of BENCH_RING_SIZE at most. */
 void bench_start(struct virtio_device *device, uint64_t features);
 

@@ -65,8 +65,8 @@ static void prepare_request(struct virtqueue *queue, uint16_t head, uint32_t byt
 	request->table[0] = (struct vring_desc){ (uint64_t)&request->header,
 						 sizeof(request->header), VRING_DESC_F_NEXT, 1 };
 	if (!is_flush)
-		request->table[1] = (struct vring_desc){ (uint64_t)memory_get_raw(bytes, 4096),
-							 bytes, VRING_DESC_F_NEXT, 2 };
+		request->table[1] = (struct vring_desc){ (uint64_t)bench_buffer(bytes), bytes,
+							 VRING_DESC_F_NEXT, 2 };
 	*status = (struct vring_desc){ (uint64_t)&request->status, 1, VRING_DESC_F_WRITE, 0 };
 	request->header = (struct virtio_blk_outhdr){ .type = VIRTIO_BLK_T_FLUSH };
 	virtqueue_write(queue, head,

@@ -28,7 +28,7 @@ static bool console_prepare(struct virtio_device *device, const struct bench_tes
 	if (strcmp(test->operation, "write") || !test->bytes || !test->depth ||
 	    test->depth > queue->size)
 		return false;
-	text = memory_get_raw(test->bytes, 4096);
+	text = bench_buffer(test->bytes);
 	memset(text, '#', test->bytes);
 	for (uint32_t i = LINE_BYTES - 1; i < test->bytes; i += LINE_BYTES)
 		text[i] = '\n';

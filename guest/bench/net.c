@@ -39,7 +39,7 @@ static void net_start(struct virtio_device *device)
 				    BIT64(VIRTIO_NET_F_HOST_TSO4) | BIT64(VIRTIO_NET_F_MRG_RXBUF) |
 				    BIT64(VIRTIO_NET_F_MAC));
 	for (uint16_t head = 0; head < queue->size; head++) {
-		rx_buffers[head] = memory_get_raw(RX_BYTES, 64);
+		rx_buffers[head] = bench_buffer(RX_BYTES);
 		virtqueue_write(queue, head,
 				(struct vring_desc){ (uint64_t)rx_buffers[head], RX_BYTES,
 						     VRING_DESC_F_WRITE, 0 });
@@ -118,7 +118,7 @@ static void write_segments(struct virtio_net_hdr_mrg_rxbuf *header, uint8_t *fra
 static void prepare_request(struct virtqueue *queue, uint16_t head, uint32_t bytes)
 {
 	uint32_t room = (uint32_t)HEADER_BYTES + bytes;
-	uint8_t *data = memory_get_raw(room, 64);
+	uint8_t *data = bench_buffer(room);
 
 	memset(data, 0, HEADER_BYTES + ETH_HLEN + IP_BYTES + TCP_BYTES);
 	if (bytes > FRAME_MAX)
