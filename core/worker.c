@@ -194,11 +194,22 @@ static void reap(struct worker *worker)
 		reap_batch(worker);
 }
 
+/* Whether the kernel has anything to do for us: to take SQEs, or to hand over completions. */
+static bool ring_has_work(const struct worker *worker)
+{
+	return io_uring_sq_ready(&worker->ring) ||
+	       IO_URING_READ_ONCE(*worker->ring.sq.kflags) &
+		       (IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW);
+}
+
 static void enter(struct worker *worker, bool wait)
 {
-	int error = wait ? io_uring_submit_and_wait(&worker->ring, 1) :
-			   io_uring_submit_and_get_events(&worker->ring);
+	int error;
 
+	if (!wait && !ring_has_work(worker))
+		return;
+	error = wait ? io_uring_submit_and_wait(&worker->ring, 1) :
+			   io_uring_submit_and_get_events(&worker->ring);
 	if (error < 0 && error != -EINTR && error != -EAGAIN && error != -EBUSY) {
 		fail(-error, "%s: io_uring_enter: %s", worker->name, strerror(-error));
 		abort();
@@ -283,6 +294,23 @@ int worker_claim(struct worker *worker)
 	return 0;
 }
 
+/*
+ * Submits what this pass has prepared and comes back when there is more to do:
+ * found by looking, if that pays, or by sleeping until the ring has something.
+ */
+static void submit_and_wait(struct worker *worker)
+{
+	bool idle = !worker->ready.first && !worker->quit;
+
+	if (idle && worker_spin_due(worker)) {
+		enter(worker, false);
+		if (io_uring_cq_ready(&worker->ring) || worker_spin(worker))
+			return;
+	}
+	idle = idle && !worker_rest(worker);
+	enter(worker, idle);
+}
+
 static void loop(struct worker *worker)
 {
 	while (!worker->quit) {
@@ -291,7 +319,7 @@ static void loop(struct worker *worker)
 		job_list_run(&worker->ready);
 		while (worker->publish.first)
 			job_list_run(&worker->publish);
-		enter(worker, !worker->ready.first && !worker->quit);
+		submit_and_wait(worker);
 	}
 	io_uring_unregister_ring_fd(&worker->ring);
 }
@@ -413,6 +441,7 @@ int worker_create(struct worker *worker, const struct worker_config *config)
 	worker->filter = config->filter;
 	job_list_init(&worker->ready);
 	job_list_init(&worker->publish);
+	worker->spin.window_ns = config->poll_ns;
 	worker->mail_last = &worker->mail;
 	worker->mail_watch.ready = mail_ready;
 	worker->file_count = config->files + 1; /* and mail_fd */

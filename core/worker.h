@@ -3,7 +3,8 @@
  * A worker is a thread that owns one io_uring; every thread that is not a vCPU
  * is one. One pass of its loop: reap completions, run publish jobs (used rings
  * and interrupts), run ready jobs (new requests), publish once more, then one
- * io_uring_enter that submits all of it and waits.
+ * io_uring_enter that submits all of it and waits; or submits it and looks for
+ * more for a while, if that has paid of late (core/worker_poll.h).
  *
  * "Worker thread" below means the thread of that worker, or the creating
  * thread before worker_start()/worker_run().
@@ -15,6 +16,8 @@
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
+
+#include "core/worker_poll.h"
 
 /* Embedded in whatever waits for a completion; lives until the last done(). */
 struct ring_op {
@@ -52,6 +55,7 @@ struct worker_config {
 	unsigned entries; /* of the submission queue; the completion queue has 4 times as many */
 	unsigned files;   /* fixed file slots */
 	const struct syscall_filter *filter; /* of its thread, or NULL; outlives the worker */
+	uint64_t poll_ns; /* how long to look for work before sleeping, while that pays; or 0 */
 };
 
 struct job_list {
@@ -70,6 +74,7 @@ struct worker {
 	bool quit;              /* worker thread */
 	struct job_list ready, publish; /* worker thread */
 	struct wait_op *waits;          /* worker thread: what the ring waits for */
+	struct worker_spin spin;        /* worker thread */
 	int *files;             /* fd by slot, -1 free; worker thread */
 	unsigned file_count;
 	pthread_mutex_t mail_lock; /* leaf */
@@ -92,7 +97,6 @@ void worker_run(struct worker *worker);
 bool worker_can_run_again(const struct worker *worker);
 /* Worker thread: leave the loop after this pass. */
 void worker_quit(struct worker *worker);
-
 /* Any other thread: end the thread and wait for it. Everything must be drained. */
 void worker_stop(struct worker *worker);
 void worker_destroy(struct worker *worker);
@@ -115,7 +119,6 @@ void worker_forget(struct worker *worker, struct worker_job *job);
 /* Fixed file slots. A slot or -ENFILE, -EBADF...; silent. The fd stays the caller's. */
 int worker_add_file(struct worker *worker, int fd);
 void worker_remove_file(struct worker *worker, int slot);
-
 /*
  * An empty SQE; never NULL (submits when the queue is full). Prepare it with
  * io_uring_prep_*() on a slot number instead of an fd, then arm it: `op` gets
@@ -124,10 +127,8 @@ void worker_remove_file(struct worker *worker, int slot);
  */
 struct io_uring_sqe *worker_sqe(struct worker *worker);
 void worker_arm(struct io_uring_sqe *sqe, struct ring_op *op);
-
 /* Asks the kernel to cancel what `op` waits for; done() still comes, once. */
 void worker_cancel(struct worker *worker, struct ring_op *op);
-
 /* Writes 1 to the eventfd in `slot`, as part of this pass's submission. */
 void worker_signal(struct worker *worker, int slot);
 
@@ -142,7 +143,6 @@ void worker_unwatch(struct worker *worker, struct fd_watch *watch);
 /* Starting a running timer starts it anew. 0 or -ENOMEM. */
 int worker_timer_start(struct worker *worker, struct worker_timer *timer, uint64_t delay_ns);
 void worker_timer_stop(struct worker *worker, struct worker_timer *timer);
-
 /* After the ring has gone: frees what it waited for. For worker_destroy(). */
 void worker_forget_waits(struct worker *worker);
 

@@ -4,6 +4,7 @@
  * and taken apart in reverse. Control thread, nothing running yet or any more.
  */
 #include <errno.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -100,6 +101,16 @@ static unsigned own_workers(const struct machine_config *config, unsigned device
 		       entry->type->worker_count(entry->options, config->vcpu_count) : 0;
 }
 
+/* Looking for work takes the guest's time where both have one processor. */
+static uint64_t io_poll_ns(const struct machine *machine)
+{
+	cpu_set_t set;
+
+	if (sched_getaffinity(0, sizeof(set), &set) || CPU_COUNT(&set) < 2)
+		return 0;
+	return machine->config->io_poll_us * UINT64_C(1000);
+}
+
 /* "io0-blk0": the worker's number, and whom it serves. */
 static int io_worker_create(struct machine *machine, const struct device_config *device)
 {
@@ -107,6 +118,7 @@ static int io_worker_create(struct machine *machine, const struct device_config 
 		.entries = IO_RING_ENTRIES,
 		.files = IO_FILES,
 		.filter = sandbox_worker_filter(&machine->sandbox),
+		.poll_ns = io_poll_ns(machine),
 	};
 	char name[64];
 	int error;

@@ -24,6 +24,7 @@
 #define DEFAULT_MEMORY_BYTES (512 * MIB)
 #define MINIMUM_MEMORY_BYTES (2 * MIB)
 #define DEFAULT_STOP_TIMEOUT_S 10
+#define DEFAULT_IO_POLL_US 50
 
 int machine_config_init(struct machine_config *config)
 {
@@ -36,6 +37,7 @@ int machine_config_init(struct machine_config *config)
 		.memory_bytes = DEFAULT_MEMORY_BYTES,
 		.vcpu_count = 1,
 		.stop_timeout_s = DEFAULT_STOP_TIMEOUT_S,
+		.io_poll_us = DEFAULT_IO_POLL_US,
 		.arch_options = malloc(arch_options.size),
 	};
 	if (config->arch_options)

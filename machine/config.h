@@ -41,6 +41,7 @@ struct machine_config {
 	char *user; /* to become, or NULL */
 	bool packed_ring; /* offered by all devices; the guest decides */
 	unsigned stop_timeout_s; /* between the power button and cutting the power */
+	unsigned io_poll_us;	 /* how long io workers look for work before they sleep */
 	bool no_defaults;
 	void *arch_options; /* read by arch_options.keys (core/arch.h) */
 	struct device_config devices[MACHINE_DEVICES_MAX];

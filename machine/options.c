@@ -149,6 +149,16 @@ static int stop_timeout_set(struct machine_config *config, const char *value)
 	return 0;
 }
 
+static int io_poll_us_set(struct machine_config *config, const char *value)
+{
+	uint64_t us;
+
+	if (option_uint_parse(value, 0, 1000, &us))
+		return fail(EINVAL, "--io-poll-us: '%s': expected microseconds, 0 to 1000", value);
+	config->io_poll_us = (unsigned)us;
+	return 0;
+}
+
 static int nodefaults_set(struct machine_config *config, const char *value)
 {
 	(void)value;
@@ -192,6 +202,8 @@ static const struct run_option plain_options[] = {
 	{ "sandbox", 0, "on|off|log", sandbox_set,
 	  "give up what a run does not need; on (default)" },
 	{ "user", 0, "NAME", user_set, "as root: run the guest as this user" },
+	{ "io-poll-us", 0, "US", io_poll_us_set,
+	  "how long to look for requests before sleeping; 50 (default)" },
 	{ "name", 0, "NAME", name_set, "for ringvm stop and list; guest-PID (default)" },
 	{ "nodefaults", 0, NULL, nodefaults_set, "no rng device, no kernel parameters of ours" },
 	{ "loglevel", 0, "LEVEL", loglevel_set, "error, warning, info (default) or debug" },

@@ -38,8 +38,33 @@ static bool virtqueue_available(struct virtqueue *queue)
 		return true;
 	if (virtio_silenced(queue->device))
 		return false;
+	if (worker_polls(queue->worker)) {
+		worker_poll_add(queue->worker, &queue->run->poll);
+		return false;
+	}
 	ring->want_kicks(queue, true);
 	return ring->look(queue);
+}
+
+/* The worker looks at a ring that was empty. */
+bool virtqueue_poll_look(struct worker_poll *poll)
+{
+	struct virtqueue *queue = container_of(poll, struct virtqueue_run, poll)->queue;
+
+	if (virtio_silenced(queue->device) || !queue->run->ring->look(queue))
+		return false;
+	worker_ready(queue->worker, &queue->kick_job);
+	return true;
+}
+
+bool virtqueue_poll_rest(struct worker_poll *poll)
+{
+	struct virtqueue *queue = container_of(poll, struct virtqueue_run, poll)->queue;
+
+	if (virtio_silenced(queue->device))
+		return false;
+	queue->run->ring->want_kicks(queue, true);
+	return virtqueue_poll_look(poll);
 }
 
 /* Most chains are short and keep their parts beside the head; a long one keeps the whole row. */
@@ -145,6 +170,7 @@ bool virtqueue_pop(struct virtqueue *queue, struct chain *chain)
 			worker_ready(queue->worker, &queue->kick_job);
 			return false;
 		}
+		worker_poll_remove(queue->worker, &run->poll);
 		run->pass_chains--;
 		if (!run->event_idx)
 			run->ring->want_kicks(queue, false);

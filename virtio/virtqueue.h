@@ -73,7 +73,7 @@ void virtqueue_destroy(struct virtqueue *queue);
 
 /*
  * The next available chain. False when there is none (the driver will kick
- * again), when this pass's budget is spent (the device's kick() will be called
+ * again, or the worker look), when this pass's budget is spent (the device's kick() will be called
  * again), or when the ring can't be trusted (the device has failed).
  */
 bool virtqueue_pop(struct virtqueue *queue, struct chain *chain);

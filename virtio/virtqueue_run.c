@@ -74,6 +74,7 @@ static void virtqueue_run_destroy(struct virtqueue *queue)
 
 	worker_forget(queue->worker, &queue->kick_job);
 	worker_forget(queue->worker, &queue->publish_job);
+	worker_poll_remove(queue->worker, &run->poll);
 	if (run->kick_slot >= 0)
 		worker_remove_file(queue->worker, run->kick_slot);
 	if (run->call_slot >= 0)
@@ -89,7 +90,7 @@ static void virtqueue_run_destroy(struct virtqueue *queue)
 	queue->run = NULL;
 }
 
-static struct virtqueue_run *virtqueue_run_create(const struct virtqueue *queue)
+static struct virtqueue_run *virtqueue_run_create(struct virtqueue *queue)
 {
 	const struct virtio_device *device = queue->device;
 	struct virtqueue_run *run;
@@ -97,6 +98,9 @@ static struct virtqueue_run *virtqueue_run_create(const struct virtqueue *queue)
 	run = calloc(1, sizeof(*run) + queue->size * sizeof(run->heads[0]));
 	if (!run)
 		return NULL;
+	run->queue = queue;
+	run->poll.look = virtqueue_poll_look;
+	run->poll.rest = virtqueue_poll_rest;
 	run->kick_slot = run->call_slot = -1;
 	run->scratch = malloc(sizeof(*run->scratch));
 	run->ring = virtqueue_ring(queue);
@@ -185,6 +189,7 @@ static void virtqueue_stop(struct virtqueue *queue, bool drop)
 	if (!run->stopping) {
 		run->stopping = true;
 		worker_unwatch(queue->worker, &queue->kick_watch);
+		worker_poll_remove(queue->worker, &run->poll);
 		if (type->stop)
 			type->stop(queue);
 	}

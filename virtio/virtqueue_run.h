@@ -74,6 +74,9 @@ struct virtqueue_run {
 	bool stopping; /* no new chains; ends when none is in flight */
 	bool drop;     /* and what completes reaches the guest no more */
 
+	struct virtqueue *queue;
+	struct worker_poll poll; /* on the list: no kick was asked for */
+
 	int kick_slot, call_slot; /* fixed files of the worker */
 
 	struct virtqueue_row *scratch; /* where the next chain is put together */
@@ -131,5 +134,9 @@ void virtqueue_row_give(struct virtqueue_run *run, struct virtqueue_row *row);
 
 /* Shows the guest all that was pushed, at once, and decides on the interrupt. */
 void virtqueue_publish(struct virtqueue *queue);
+
+/* For the worker: see struct worker_poll. */
+bool virtqueue_poll_look(struct worker_poll *poll);
+bool virtqueue_poll_rest(struct worker_poll *poll);
 
 #endif

@@ -112,7 +112,9 @@ static void create_device(struct driver *driver)
 
 struct driver *driver_create(const struct driver_config *config)
 {
-	struct worker_config worker_config = { .name = "driver", .entries = 256, .files = 64 };
+	struct worker_config worker_config = {
+		.name = "driver", .entries = 256, .files = 64, .poll_ns = config->poll_ns,
+	};
 	struct driver *driver = calloc(1, sizeof(*driver));
 
 	assert_non_null(driver);

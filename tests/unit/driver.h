@@ -36,6 +36,7 @@ struct driver_config {
 	uint64_t refused;        /* features not to accept: BIT64(VIRTIO_RING_F_EVENT_IDX) ... */
 	uint16_t queue_size;     /* 0: the device's */
 	unsigned worker_count;   /* 0: 1 */
+	uint64_t poll_ns;        /* struct worker_config's */
 	struct terminal *terminal;
 };
 

@@ -13,19 +13,26 @@
 #include "base/fd.h"
 
 #define NO_EVENT_IDX BIT64(VIRTIO_RING_F_EVENT_IDX)
+#define LOOKS_FOR_EVER_NS UINT64_C(3600000000000)
 #define NO_INDIRECT BIT64(VIRTIO_RING_F_INDIRECT_DESC)
 
-static struct driver *begin(uint64_t refused, uint16_t queue_size)
+static struct driver *begin_polled(uint64_t refused, uint16_t queue_size, uint64_t poll_ns)
 {
 	struct driver_config config = {
 		.type = &virtio_probe,
 		.refused = refused,
 		.queue_size = queue_size,
+		.poll_ns = poll_ns,
 	};
 	struct driver *driver = driver_create(&config);
 
 	driver_begin(driver);
 	return driver;
+}
+
+static struct driver *begin(uint64_t refused, uint16_t queue_size)
+{
+	return begin_polled(refused, queue_size, 0);
 }
 
 static uint64_t answer_at(struct driver *driver, const struct driver_part *part)
@@ -378,18 +385,43 @@ static void spin(unsigned turns)
 		;
 }
 
+/* While the worker looks it asks for no kick, and needs none: which it is, only it knows. */
+static void polled_queue_needs_no_kick(void **state)
+{
+	static const uint64_t refused[] = { 0, NO_EVENT_IDX };
+
+	(void)state;
+	for (unsigned i = 0; i < ARRAY_SIZE(refused); i++) {
+		struct driver *driver = begin_polled(refused[i], 8, LOOKS_FOR_EVER_NS);
+		struct driver_queue *queue = &driver->queues[0];
+		struct driver_part part = driver_in(driver, 8);
+		uint64_t requests = 0;
+
+		use_one(driver, &part);
+		while (queue->kicks > requests++ && requests < 1000000)
+			use_one(driver, &part);
+		assert_true(queue->kicks < requests);
+		/* A queue that has stopped is not looked at. */
+		driver_reset(driver);
+		driver_begin(driver);
+		use_one(driver, &part);
+		driver_destroy(driver);
+	}
+}
+
 /*
  * Single publishes at all distances from the device's look at an empty ring. A
  * kick that is wrongly left out, by either side, shows as a wait without end.
  */
 static void no_wake_up_is_lost(void **state)
 {
-	static const uint64_t refused[] = { 0, NO_EVENT_IDX };
+	static const uint64_t refused[] = { 0, NO_EVENT_IDX, 0, NO_EVENT_IDX, 0 };
+	static const uint64_t poll_ns[] = { 0, 0, 1, 2000, 50000 };
 	unsigned seed = 1;
 
 	(void)state;
 	for (unsigned i = 0; i < ARRAY_SIZE(refused); i++) {
-		struct driver *driver = begin(refused[i], 8);
+		struct driver *driver = begin_polled(refused[i], 8, poll_ns[i]);
 		struct driver_queue *queue = &driver->queues[0];
 		struct driver_part part = driver_in(driver, 8);
 		uint32_t bytes;
@@ -686,6 +718,7 @@ int main(void)
 		cmocka_unit_test(one_batch_makes_one_interrupt),
 		cmocka_unit_test(spurious_kicks_are_harmless),
 		cmocka_unit_test(idle_queue_asks_for_a_kick),
+		cmocka_unit_test(polled_queue_needs_no_kick),
 		cmocka_unit_test(no_wake_up_is_lost),
 		cmocka_unit_test(no_queue_starves_another),
 		cmocka_unit_test(what_is_given_back_is_popped_again),
