@@ -64,6 +64,7 @@ struct image {
 
 	/* How the file wants its I/O. */
 	bool block_device, direct;
+	bool in_memory; /* on a tmpfs: transfers and flushes end within image_submit() */
 	uint32_t memory_align; /* direct: of every buffer's address */
 
 	struct log_limit log_limit;

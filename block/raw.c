@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * I/O on an image's file through the worker's ring. A request is a sequence of
+ * I/O on an image's file through the worker's ring, or past it where the file is
+ * in memory. A request is a sequence of
  * steps, one in flight at a time, and goes on after a short transfer until all
  * is moved or something fails. Direct I/O on buffers that the host's disk can't
  * reach goes through the lane's bounce buffers: a fixed number, for which
@@ -12,6 +13,8 @@
 #include <linux/falloc.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/uio.h>
+#include <unistd.h>
 
 #include "base/bytes.h"
 
@@ -39,6 +42,7 @@ static const char *const verb_names[] = {
 };
 
 static void raw_issue(struct image_io *io);
+static void raw_done(struct ring_op *op, int result, uint32_t cqe_flags);
 
 /* ---- Parts of memory ---- */
 
@@ -176,10 +180,43 @@ static void raw_prepare_bounce(struct io_uring_sqe *sqe, const struct image_io *
 	}
 }
 
+/* What a file in memory has done before the ring could pass it on. */
+static int raw_move_now(const struct image_io *io)
+{
+	const int fd = io->lane->image->fd;
+	const off_t offset = (off_t)(io->offset + io->moved);
+	const int flags = io->durable ? RWF_DSYNC : 0;
+	ssize_t result = io->verb == IMAGE_WRITE ?
+				 pwritev2(fd, io->iov, (int)io->iov_count, offset, flags) :
+				 preadv2(fd, io->iov, (int)io->iov_count, offset, 0);
+
+	return result < 0 ? -errno : (int)result;
+}
+
+static bool raw_issue_now(struct image_io *io)
+{
+	int result;
+
+	if (!io->lane->image->in_memory)
+		return false;
+	if (io->step == RAW_TRANSFER)
+		result = raw_move_now(io);
+	else if (io->step == RAW_SYNC)
+		result = fdatasync(io->lane->image->fd) ? -errno : 0;
+	else
+		return false;
+	raw_done(&io->op, result, 0);
+	return true;
+}
+
 static void raw_issue(struct image_io *io)
 {
 	struct image_lane *lane = io->lane;
-	struct io_uring_sqe *sqe = worker_sqe(lane->worker);
+	struct io_uring_sqe *sqe;
+
+	if (raw_issue_now(io))
+		return;
+	sqe = worker_sqe(lane->worker);
 
 	switch ((enum raw_step)io->step) {
 	case RAW_TRANSFER:

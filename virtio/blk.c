@@ -17,6 +17,7 @@
 #include "block/image.h"
 #include "core/worker.h"
 
+#define BLK_USUAL_BYTES 4096 /* of a request */
 #define BLK_QUEUE_SIZE 256
 #define BLK_SEGMENTS_MAX (BLK_QUEUE_SIZE - 2) /* a descriptor each for header and status */
 #define BLK_QUEUES_MAX 16
@@ -122,6 +123,9 @@ static void blk_read_write(struct blk *blk, struct blk_request *request, struct 
 		return;
 	}
 	image_submit(blk_lane(blk, request->queue), io);
+	/* It has ended already: others shall not wait till many such have. */
+	if (blk->image.in_memory && io->length)
+		virtqueue_spend(request->queue, (unsigned)((io->length - 1) / BLK_USUAL_BYTES));
 }
 
 static void blk_flush(struct blk *blk, struct blk_request *request)

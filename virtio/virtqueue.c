@@ -30,6 +30,13 @@ void virtqueue_again(struct virtqueue *queue)
 		worker_ready(queue->worker, &queue->kick_job);
 }
 
+void virtqueue_spend(struct virtqueue *queue, unsigned chains)
+{
+	struct virtqueue_run *run = queue->run;
+
+	run->pass_chains -= (unsigned)min_u64(run->pass_chains, chains);
+}
+
 static bool virtqueue_available(struct virtqueue *queue)
 {
 	const struct virtqueue_ring *ring = queue->run->ring;

@@ -93,6 +93,9 @@ void virtqueue_unpop(struct virtqueue *queue, uint16_t head);
  */
 void virtqueue_push(struct virtqueue *queue, uint16_t head, uint32_t written_bytes);
 
+/* A chain that took as long as `chains` of the usual ones: this pass will pop fewer. */
+void virtqueue_spend(struct virtqueue *queue, unsigned chains);
+
 /* Calls the device's kick() again in the next pass: a device that stopped before pop did. */
 void virtqueue_again(struct virtqueue *queue);
 

@@ -35,7 +35,26 @@ static char disk_path[64], memory_path[64];
 void __real_worker_arm(struct io_uring_sqe *sqe, struct ring_op *op);
 void __wrap_worker_arm(struct io_uring_sqe *sqe, struct ring_op *op);
 
+ssize_t __real_pwritev2(int fd, const struct iovec *iov, int count, off_t offset, int flags);
+ssize_t __wrap_pwritev2(int fd, const struct iovec *iov, int count, off_t offset, int flags);
+int __real_fdatasync(int fd);
+int __wrap_fdatasync(int fd);
+
 static atomic_uint dsyncs, syncs, disk_writes;
+
+/* A file in memory is written and synced without the ring. */
+ssize_t __wrap_pwritev2(int fd, const struct iovec *iov, int count, off_t offset, int flags)
+{
+	disk_writes++;
+	dsyncs += flags == RWF_DSYNC;
+	return __real_pwritev2(fd, iov, count, offset, flags);
+}
+
+int __wrap_fdatasync(int fd)
+{
+	syncs++;
+	return __real_fdatasync(fd);
+}
 
 void __wrap_worker_arm(struct io_uring_sqe *sqe, struct ring_op *op)
 {
