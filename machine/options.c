@@ -196,7 +196,8 @@ static const struct run_option plain_options[] = {
 	{ "console-port", 0, "PORT", machine_config_add_console_port,
 	  "another console or channel: name=N,path=P" },
 	{ "reboot", 0, "WHAT", reboot_set, "when the guest resets: exit (default) or restart" },
-	{ "ring", 0, "FORMAT", ring_set, "of the queues: split (default), packed if the guest can" },
+	{ "ring", 0, "FORMAT", ring_set,
+	  "of the queues: split (default), packed if the guest can" },
 	{ "stop-timeout", 0, "SEC", stop_timeout_set,
 	  "from power button to power cut; 10 (default)" },
 	{ "sandbox", 0, "on|off|log", sandbox_set,
@@ -326,6 +327,15 @@ static const char *argument_word(const struct option_key *key)
 	}
 }
 
+/* The console's: what there is to say of it stands with --console and --console-port. */
+static bool is_plain_option(const char *name)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(plain_options); i++)
+		if (!strcmp(plain_options[i].name, name))
+			return true;
+	return false;
+}
+
 static void help_overview(FILE *out)
 {
 	fprintf(out, "usage: ringvm run [KERNEL] [options]\n\n");
@@ -335,7 +345,7 @@ static void help_overview(FILE *out)
 	for (const struct option_key *key = arch_options.keys; key->name; key++)
 		help_line(out, 0, key->name, argument_word(key), key->help);
 	for (unsigned i = 0; device_types[i]; i++)
-		if (device_types[i]->option)
+		if (device_types[i]->option && !is_plain_option(device_types[i]->option))
 			help_line(out, device_types[i]->option_letter, device_types[i]->option,
 				  device_types[i]->keys ? "..." : NULL,
 				  device_types[i]->option_help);

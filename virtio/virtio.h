@@ -101,8 +101,9 @@ struct virtio_device {
 /*
  * Control thread, first thing in create(): `features` are the device's own bits;
  * ring and transport bits (VERSION_1, EVENT_IDX, INDIRECT_DESC, RING_RESET,
- * RING_PACKED if the machine offers it) are added. `config` is the device's, filled by it before or after. Then
- * virtqueue_init() each queue. 0 or a failure, logged.
+ * RING_PACKED if the machine offers it) are added. `config` is the device's,
+ * filled by it before or after. Then virtqueue_init() each queue. 0 or a
+ * failure, logged.
  */
 struct virtio_device_config {
 	const struct virtio_type *type;
