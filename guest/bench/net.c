@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT
 /*
  * A network card on a tap. Operations: tx, `depth` frames of `bytes` in flight, as segments to be
- * cut by the host where they are larger than an Ethernet frame; rx, as many frames as come. Frames
- * are of an experimental type or for nobody's address: no host answers. A received frame of bench's
- * sender (tests/bench/sender.c) holds behind the Ethernet header the sender's clock: its latency is
- * one way.
+ * cut by the host where they are larger than an Ethernet frame; rx, as many frames as come;
+ * rxburst, the same, but all buffers are given at once, after all have been filled. Frames are of
+ * an experimental type or for nobody's address: no host answers. A received frame of bench's sender
+ * (tests/bench/sender.c) holds behind the Ethernet header the sender's clock: its latency is one
+ * way.
  */
 #include "bench/bench.h"
 #include "bench/user.h"
@@ -14,21 +15,24 @@
 #include <linux/if_ether.h>
 #include <linux/virtio_net.h>
 
-#define RX_QUEUE     0
-#define TX_QUEUE     1
-#define RX_BYTES     2048
-#define HEADER_BYTES sizeof(struct virtio_net_hdr_mrg_rxbuf)
-#define FRAME_MAX    (ETH_HLEN + 1500)
-#define SEGMENT	     1448
-#define IP_BYTES     20
-#define TCP_BYTES    32
-#define IP_TOTAL     (ETH_HLEN + 2)
-#define IP_CHECKSUM  (ETH_HLEN + 10)
-#define TCP_START    (ETH_HLEN + IP_BYTES)
-#define TCP_CHECKSUM 16
+#define RX_QUEUE      0
+#define TX_QUEUE      1
+#define RX_BYTES      2048
+#define HEADER_BYTES  sizeof(struct virtio_net_hdr_mrg_rxbuf)
+#define FRAME_MAX     (ETH_HLEN + 1500)
+#define BURST_WAIT_NS 5000000
+#define SEGMENT	      1448
+#define IP_BYTES      20
+#define TCP_BYTES     32
+#define IP_TOTAL      (ETH_HLEN + 2)
+#define IP_CHECKSUM   (ETH_HLEN + 10)
+#define TCP_START     (ETH_HLEN + IP_BYTES)
+#define TCP_CHECKSUM  16
 
 static uint64_t *tx_starts_ns; /* by head */
 static uint8_t *rx_buffers[BENCH_RING_SIZE];
+static uint16_t rx_kept[BENCH_RING_SIZE]; /* heads that the device does not have */
+static unsigned rx_kept_count;
 
 /* The receive queue is always full: its buffers stay with the device from test to test. */
 static void net_start(struct virtio_device *device)
@@ -128,9 +132,14 @@ static void prepare_request(struct virtqueue *queue, uint16_t head, uint32_t byt
 	virtqueue_write(queue, head, (struct vring_desc){ (uint64_t)data, room, 0, 0 });
 }
 
+static bool is_burst(const struct bench_test *test)
+{
+	return !strcmp(test->operation, "rxburst");
+}
+
 static bool is_rx(const struct bench_test *test)
 {
-	return !strcmp(test->operation, "rx");
+	return !strcmp(test->operation, "rx") || is_burst(test);
 }
 
 static struct virtqueue *net_queue(struct virtio_device *device, const struct bench_test *test)
@@ -199,6 +208,7 @@ static void tx_run(struct bench_run *run, struct virtqueue *queue)
 	}
 }
 
+/* Gives the buffers back at once, or keeps them for rx_burst(). */
 static bool rx_round(struct bench_run *run, struct virtqueue *queue)
 {
 	uint64_t now_ns = arch_now_ns();
@@ -211,21 +221,40 @@ static bool rx_round(struct bench_run *run, struct virtqueue *queue)
 		if (bench_begin(run, now_ns))
 			bench_done(run, sent_ns(frame, now_ns), now_ns,
 				   used.written - HEADER_BYTES);
-		virtqueue_offer(queue, used.head);
+		if (is_burst(run->test))
+			rx_kept[rx_kept_count++] = (uint16_t)used.head;
+		else
+			virtqueue_offer(queue, used.head);
 		any = true;
 	}
 	return any;
+}
+
+/* All buffers at once, when the frames to fill them wait already. */
+static void rx_burst(struct bench_run *run, struct virtqueue *queue)
+{
+	uint64_t begin_ns = arch_now_ns();
+
+	while (rx_kept_count == queue->size && arch_now_ns() - begin_ns < BURST_WAIT_NS)
+		__builtin_ia32_pause();
+	while (rx_kept_count)
+		virtqueue_offer(queue, rx_kept[--rx_kept_count]);
+	bench_kick(run, queue);
 }
 
 static void rx_run(struct bench_run *run, struct virtqueue *queue)
 {
 	while (run->requests ? run->done < run->requests
 			     : arch_now_ns() - run->begun_ns < run->ns) {
-		if (rx_round(run, queue))
-			bench_kick(run, queue);
-		else
+		if (!rx_round(run, queue))
 			bench_idle(run, queue);
+		else if (!is_burst(run->test))
+			bench_kick(run, queue);
+		else if (rx_kept_count == queue->size)
+			rx_burst(run, queue);
 	}
+	if (rx_kept_count)
+		rx_burst(run, queue);
 }
 
 static void net_run(struct virtio_device *device, struct bench_run *run)

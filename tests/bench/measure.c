@@ -11,9 +11,9 @@
  *	threads N	how many it has at the end, the kernel's io-wq threads too
  *	calls N		with -s: system calls of all of its threads but the vCPUs'
  *	exits N		with -s: returns of KVM_RUN to user space
- * With -t, a test net,rx,BYTES,RATE is sent frames of so many bytes on that tap, RATE thousands of
- * them a second, or as many as it takes for 256 and more. -s reads tracepoints: root, and a tracefs
- *mounted. Exits as the command does; 1 if it can't be run or a signal ended it.
+ * With -t, a test net,rx,BYTES,RATE (or rxburst) is sent frames of so many bytes on that tap, RATE
+ *thousands of them a second, or as many as it takes for 256 and more. -s reads tracepoints: root,
+ *and a tracefs mounted. Exits as the command does; 1 if it can't be run or a signal ended it.
  */
 #include <dirent.h>
 #include <fcntl.h>
@@ -179,7 +179,8 @@ static bool begin_sending(struct sender *sender, const char *test)
 {
 	unsigned rate;
 
-	if (!sender->interface || sscanf(test, "net,rx,%u,%u", &sender->bytes, &rate) != 2)
+	if (!sender->interface || (sscanf(test, "net,rx,%u,%u", &sender->bytes, &rate) != 2 &&
+				   sscanf(test, "net,rxburst,%u,%u", &sender->bytes, &rate) != 2))
 		return false;
 	sender->rate = rate < FLOOD_FROM ? rate * 1000 : 0;
 	return sender_start(sender);
