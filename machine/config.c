@@ -23,6 +23,7 @@
 
 #define DEFAULT_MEMORY_BYTES (512 * MIB)
 #define MINIMUM_MEMORY_BYTES (2 * MIB)
+#define MEMORY_ALIGNMENT (64 * KIB) /* the largest page of any host or guest */
 #define DEFAULT_STOP_TIMEOUT_S 10
 #define DEFAULT_IO_POLL_US 50
 
@@ -225,7 +226,7 @@ int machine_config_complete(struct machine_config *config)
 	if (config->memory_bytes < MINIMUM_MEMORY_BYTES)
 		return fail(EINVAL, "--mem: %" PRIu64 " bytes is too little; give at least %" PRIu64
 			    "M", config->memory_bytes, MINIMUM_MEMORY_BYTES / MIB);
-	config->memory_bytes = align_down(config->memory_bytes, 4096);
+	config->memory_bytes = align_down(config->memory_bytes, MEMORY_ALIGNMENT);
 	if (!config->no_defaults && !has_device(config, &virtio_rng)) {
 		error = machine_config_add_device(config, &virtio_rng, NULL);
 		if (error)
