@@ -39,7 +39,7 @@ static void usage(FILE *out)
 	fprintf(out, "usage: ringvm COMMAND [options]\n\n");
 	for (size_t i = 0; i < ARRAY_SIZE(commands); i++)
 		fprintf(out, "  %-9s%s\n", commands[i].name, commands[i].help);
-	fprintf(out, "\nTry: ringvm run -k bzImage -d disk.img -n tap\n");
+	fprintf(out, "\nTry: ringvm run -k KERNEL -d disk.img -n tap\n");
 }
 
 static int command_run(const char *name, int argc, char **argv)

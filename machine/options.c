@@ -186,7 +186,7 @@ static int dev_set(struct machine_config *config, const char *value)
 }
 
 static const struct run_option plain_options[] = {
-	{ "kernel", 'k', "FILE", kernel_set, "bzImage or ELF vmlinux; also the first bare word" },
+	{ "kernel", 'k', "FILE", kernel_set, "what to boot; also the first bare word" },
 	{ "initrd", 'i', "FILE", initrd_set, "initial RAM disk" },
 	{ "params", 'p', "TEXT", params_add, "kernel parameters, after the default ones" },
 	{ "mem", 'm', "SIZE", mem_set, "memory: 512M (default), 4G; bare numbers are MiB" },
@@ -342,14 +342,19 @@ static void help_overview(FILE *out)
 	for (unsigned i = 0; i < ARRAY_SIZE(plain_options); i++)
 		help_line(out, plain_options[i].letter, plain_options[i].name,
 			  plain_options[i].argument, plain_options[i].help);
-	for (const struct option_key *key = arch_options.keys; key->name; key++)
-		help_line(out, 0, key->name, argument_word(key), key->help);
 	for (unsigned i = 0; device_types[i]; i++)
 		if (device_types[i]->option && !is_plain_option(device_types[i]->option))
 			help_line(out, device_types[i]->option_letter, device_types[i]->option,
 				  device_types[i]->keys ? "..." : NULL,
 				  device_types[i]->option_help);
-	fprintf(out, "More on a device: ringvm run --help=disk, =network, =console-port\n");
+	fprintf(out, "More: ringvm run --help=disk, =network, =console-port, =arch\n");
+}
+
+static void help_arch(FILE *out)
+{
+	fprintf(out, "Options of ringvm run that only this architecture has:\n\n");
+	for (const struct option_key *key = arch_options.keys; key->name; key++)
+		help_line(out, 0, key->name, argument_word(key), key->help);
 }
 
 static void help_keys(FILE *out, const char *option, const struct option_key *keys)
@@ -370,6 +375,10 @@ bool machine_options_help(FILE *out, const char *topic)
 
 	if (!topic) {
 		help_overview(out);
+		return true;
+	}
+	if (!strcmp(topic, "arch")) {
+		help_arch(out);
 		return true;
 	}
 	if (!strcmp(topic, "console-port")) {

@@ -219,7 +219,7 @@ static void test_bus_has_a_last_slot(void **state)
 
 static void test_help_fits_a_screen(void **state)
 {
-	static const char *const topics[] = { NULL, "disk", "network", "console-port" };
+	static const char *const topics[] = { NULL, "disk", "network", "console-port", "arch" };
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(topics); i++) {
