@@ -19,6 +19,7 @@
 #include "base/bytes.h"
 #include "base/log.h"
 #include "core/arch.h"
+#include "hw/pci_host.h"
 
 #define PHYSICAL_BITS_LEAST 32 /* that KVM makes */
 #define PHYSICAL_BITS_USUAL 40 /* and what it makes unasked */
@@ -112,14 +113,13 @@ void arch_vm_destroy(struct vm *vm)
 int arch_vm_add_memory(struct vm *vm)
 {
 	uint64_t bytes = vm->config.memory_bytes, page_bytes = (uint64_t)sysconf(_SC_PAGESIZE);
-	uint64_t room = BIT64(vm->arch->physical_bits) - LAYOUT_RAM_GPA;
+	struct pci_window window;
 	int error;
 
 	if (!is_aligned(bytes, page_bytes))
 		return fail(EINVAL, "--mem: %" PRIu64 " bytes: give whole pages of this host, %"
 			    PRIu64 " KiB each", bytes, page_bytes / KIB);
-	/* Half of what is left after that: room for the PCI window. */
-	if (bytes > room / 2)
+	if (!pci_window64(LAYOUT_RAM_GPA + bytes, vm->arch->physical_bits, &window))
 		return fail_host(EINVAL,
 				 "--mem: %" PRIu64 " MiB: more than this host's guests can address"
 				 " with %u bits; give less", bytes / MIB, vm->arch->physical_bits);

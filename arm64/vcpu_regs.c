@@ -6,6 +6,7 @@
 #include <inttypes.h>
 #include <linux/kvm.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <sys/ioctl.h>
 
 #include "base/bytes.h"
@@ -65,31 +66,59 @@ int vcpu_regs_mpidr(const struct vcpu *vcpu, uint64_t *mpidr)
 	return 0;
 }
 
-/* Four to a line. */
-void vcpu_regs_dump(const struct vcpu *vcpu)
+#define SPECIAL_PER_LINE 3
+#define GENERAL_PER_LINE 4
+#define GENERAL_COUNT    31
+
+/* A word for a line of the dump: one that KVM does not have here is a row of dashes. */
+static size_t append(const struct vcpu *vcpu, char *line, size_t room, const char *name,
+		     uint64_t id)
+{
+	uint64_t value;
+	int length = get(vcpu, id, &value) ? snprintf(line, room, " %6s ----------------", name) :
+		     snprintf(line, room, " %6s %016" PRIx64, name, value);
+
+	return length < 0 ? 0 : min_u64((uint64_t)length, room - 1);
+}
+
+static void dump_special(const struct vcpu *vcpu)
 {
 	static const struct {
 		const char *name;
 		uint64_t id;
 	} special[] = {
-		{ "pc", CORE(regs.pc) },    { "sp", CORE(regs.sp) },
-		{ "sp_el1", CORE(sp_el1) }, { "pstate", CORE(regs.pstate) },
-		{ "elr", CORE(elr_el1) },   { "spsr", CORE(spsr[0]) },
-		{ "esr", ESR_EL1 },	    { "far", FAR_EL1 },
-		{ "vbar", VBAR_EL1 },	    { "sctlr", SCTLR_EL1 },
-		{ "tcr", TCR_EL1 },	    { "ttbr0", TTBR0_EL1 },
-		{ "ttbr1", TTBR1_EL1 },
+		{ "pc", CORE(regs.pc) },   { "sp", CORE(regs.sp) },
+		{ "pstate", CORE(regs.pstate) },
+		{ "esr", ESR_EL1 },        { "far", FAR_EL1 },      { "elr", CORE(elr_el1) },
+		{ "spsr", CORE(spsr[0]) }, { "sp_el1", CORE(sp_el1) }, { "vbar", VBAR_EL1 },
+		{ "ttbr0", TTBR0_EL1 },    { "ttbr1", TTBR1_EL1 },  { "tcr", TCR_EL1 },
+		{ "sctlr", SCTLR_EL1 },    { "mpidr", MPIDR_EL1 },
 	};
-	uint64_t v[4];
 
-	for (unsigned i = 0; i < ARRAY_SIZE(special); i++)
-		if (!get(vcpu, special[i].id, &v[0]))
-			fail(0, "vcpu%u: %-6s %016" PRIx64, vcpu->index, special[i].name, v[0]);
-	for (unsigned i = 0; i < 31; i += 4) {
-		for (unsigned j = 0; j < 4; j++)
-			if (i + j > 30 || get(vcpu, GENERAL(i + j), &v[j]))
-				v[j] = 0;
-		fail(0, "vcpu%u: x%-2u %016" PRIx64 " %016" PRIx64 " %016" PRIx64 " %016" PRIx64,
-		     vcpu->index, i, v[0], v[1], v[2], v[3]);
+	for (size_t i = 0; i < ARRAY_SIZE(special); i += SPECIAL_PER_LINE) {
+		char line[SPECIAL_PER_LINE * 32] = "";
+		size_t used = 0;
+
+		for (size_t j = i; j < i + SPECIAL_PER_LINE && j < ARRAY_SIZE(special); j++)
+			used += append(vcpu, line + used, sizeof(line) - used, special[j].name,
+				       special[j].id);
+		fail(0, "vcpu%u:%s", vcpu->index, line);
+	}
+}
+
+void vcpu_regs_dump(const struct vcpu *vcpu)
+{
+	dump_special(vcpu);
+	for (unsigned i = 0; i < GENERAL_COUNT; i += GENERAL_PER_LINE) {
+		char line[GENERAL_PER_LINE * 32] = "";
+		size_t used = 0;
+
+		for (unsigned j = i; j < i + GENERAL_PER_LINE && j < GENERAL_COUNT; j++) {
+			char name[8];
+
+			snprintf(name, sizeof(name), "x%u", j);
+			used += append(vcpu, line + used, sizeof(line) - used, name, GENERAL(j));
+		}
+		fail(0, "vcpu%u:%s", vcpu->index, line);
 	}
 }
