@@ -55,7 +55,7 @@ void bench_idle(struct bench_run *run, struct virtqueue *queue)
 		return;
 	}
 	virtqueue_interrupt_after(queue, 1);
-	if (queue->used->idx == queue->next_used)
+	if (!virtqueue_has_used(queue))
 		user_halt();
 }
 
@@ -70,6 +70,7 @@ void *bench_buffer(uint32_t bytes)
 
 void bench_start(struct virtio_device *device, uint64_t features)
 {
+	features |= BIT64(VIRTIO_F_RING_PACKED);
 	if (!virtio_negotiate(device, features & device->offered))
 		bail_out("%s refuses features %lx", device->name, features & device->offered);
 	virtio_interrupts_setup(device);

@@ -17,6 +17,7 @@
 struct blk_request {
 	struct vring_desc table[CHAIN_PARTS];
 	struct virtio_blk_outhdr header;
+	struct part data;
 	uint8_t status;
 	uint64_t start_ns;
 } __attribute__((aligned(64)));
@@ -60,14 +61,13 @@ static bool choose(const struct bench_test *test)
 static void prepare_request(struct virtqueue *queue, uint16_t head, uint32_t bytes)
 {
 	struct blk_request *request = &requests[head];
-	struct vring_desc *status = &request->table[is_flush ? 1 : 2];
+	const struct part header = { &request->header, sizeof(request->header), false };
+	const struct part status = { &request->status, 1, true };
+	unsigned last = is_flush ? 1 : 2;
 
-	request->table[0] = (struct vring_desc){ (uint64_t)&request->header,
-						 sizeof(request->header), VRING_DESC_F_NEXT, 1 };
-	if (!is_flush)
-		request->table[1] = (struct vring_desc){ (uint64_t)bench_buffer(bytes), bytes,
-							 VRING_DESC_F_NEXT, 2 };
-	*status = (struct vring_desc){ (uint64_t)&request->status, 1, VRING_DESC_F_WRITE, 0 };
+	request->data = (struct part){ is_flush ? NULL : bench_buffer(bytes), bytes, false };
+	request->table[0] = virtqueue_table_entry(queue, &header, 0, false);
+	request->table[last] = virtqueue_table_entry(queue, &status, last, true);
 	request->header = (struct virtio_blk_outhdr){ .type = VIRTIO_BLK_T_FLUSH };
 	virtqueue_write(queue, head,
 			(struct vring_desc){ (uint64_t)request->table,
@@ -93,7 +93,7 @@ static bool blk_prepare(struct virtio_device *device, const struct bench_test *t
 	return true;
 }
 
-static void aim(struct blk_request *request, uint32_t bytes)
+static void aim(const struct virtqueue *queue, struct blk_request *request, uint32_t bytes)
 {
 	bool read = read_of_10 == 10 || (read_of_10 && bench_random() % 10 < read_of_10);
 	uint64_t block = is_random ? bench_random() % blocks : next_block;
@@ -101,7 +101,8 @@ static void aim(struct blk_request *request, uint32_t bytes)
 	next_block = next_block + 1 == blocks ? 0 : next_block + 1;
 	request->header.type = read ? VIRTIO_BLK_T_IN : VIRTIO_BLK_T_OUT;
 	request->header.sector = block * (bytes / SECTOR_BYTES);
-	request->table[1].flags = VRING_DESC_F_NEXT | (read ? VRING_DESC_F_WRITE : 0);
+	request->data.writable = read;
+	request->table[1] = virtqueue_table_entry(queue, &request->data, 1, false);
 }
 
 static bool offer(struct bench_run *run, struct virtqueue *queue, uint16_t head, uint64_t now_ns)
@@ -111,7 +112,7 @@ static bool offer(struct bench_run *run, struct virtqueue *queue, uint16_t head,
 	if (!bench_begin(run, now_ns))
 		return false;
 	if (!is_flush)
-		aim(request, run->test->bytes);
+		aim(queue, request, run->test->bytes);
 	request->status = 0xff;
 	request->start_ns = now_ns;
 	virtqueue_offer(queue, head);

@@ -140,6 +140,7 @@ static void c41_read_only(struct virtio_device *device)
 static void c42_enabled(struct virtio_device *device)
 {
 	struct virtqueue *queue = subject_queue(device);
+	struct virtqueue_areas areas;
 
 	virtio_start(device, virtio_usual_features(device));
 	virtio_select(device, queue->index);
@@ -148,6 +149,7 @@ static void c42_enabled(struct virtio_device *device)
 	common_write16(device, VIRTIO_PCI_COMMON_Q_ENABLE, 0);
 	ok(common_read16(device, VIRTIO_PCI_COMMON_Q_ENABLE) == 1 && subject_works(device),
 	   "C42 %s: writing 0 does not disable it", device->name);
+	areas = virtqueue_areas(queue);
 	virtio_select(device, queue->index);
 	common_write16(device, VIRTIO_PCI_COMMON_Q_SIZE, 2);
 	common_write32(device, VIRTIO_PCI_COMMON_Q_DESCLO, 0x1000);
@@ -155,11 +157,11 @@ static void c42_enabled(struct virtio_device *device)
 	common_write32(device, VIRTIO_PCI_COMMON_Q_USEDLO, 0x3000);
 	ok(common_read16(device, VIRTIO_PCI_COMMON_Q_SIZE) == queue->size &&
 		   common_read32(device, VIRTIO_PCI_COMMON_Q_DESCLO) ==
-			   (uint32_t)(uint64_t)queue->desc &&
+			   (uint32_t)(uint64_t)areas.desc &&
 		   common_read32(device, VIRTIO_PCI_COMMON_Q_AVAILLO) ==
-			   (uint32_t)(uint64_t)queue->avail &&
+			   (uint32_t)(uint64_t)areas.driver &&
 		   common_read32(device, VIRTIO_PCI_COMMON_Q_USEDLO) ==
-			   (uint32_t)(uint64_t)queue->used,
+			   (uint32_t)(uint64_t)areas.device,
 	   "C42 %s: after DRIVER_OK its fields stay", device->name);
 	ok(subject_works(device), "C42 %s: and it works on", device->name);
 	virtio_reset(device);

@@ -200,6 +200,8 @@ bool virtio_negotiate(struct virtio_device *device, uint64_t features)
 	if (virtio_status(device) != status)
 		return false;
 	device->negotiated = features;
+	for (unsigned i = 0; i < VIRTIO_QUEUES_MAX; i++)
+		device->queues[i].is_packed = features & BIT64(VIRTIO_F_RING_PACKED);
 	/* Some devices have queues only for features that were accepted. */
 	count_queues(device);
 	return true;
@@ -208,8 +210,7 @@ bool virtio_negotiate(struct virtio_device *device, uint64_t features)
 uint64_t virtio_usual_features(const struct virtio_device *device)
 {
 	uint64_t features =
-		device->offered & ~(BIT64(VIRTIO_F_RING_PACKED) | BIT64(VIRTIO_F_SR_IOV) |
-				    BIT64(38) /* NOTIFICATION_DATA */);
+		device->offered & ~(BIT64(VIRTIO_F_SR_IOV) | BIT64(38) /* NOTIFICATION_DATA */);
 
 	/* Multiport needs a talk on the control queues before a port may speak. */
 	if (device->type == VIRTIO_ID_CONSOLE)
@@ -237,6 +238,7 @@ static void write_address(const struct virtio_device *device, unsigned offset, v
 void virtio_queue_program(struct virtio_device *device, uint16_t index)
 {
 	struct virtqueue *queue = &device->queues[index];
+	struct virtqueue_areas areas = virtqueue_areas(queue);
 
 	virtio_select(device, index);
 	queue->index = index;
@@ -245,9 +247,9 @@ void virtio_queue_program(struct virtio_device *device, uint16_t index)
 		device->notify->gpa + (uint64_t)device->notify_multiplier *
 					      common_read16(device, VIRTIO_PCI_COMMON_Q_NOFF);
 	common_write16(device, VIRTIO_PCI_COMMON_Q_SIZE, queue->size);
-	write_address(device, VIRTIO_PCI_COMMON_Q_DESCLO, queue->desc);
-	write_address(device, VIRTIO_PCI_COMMON_Q_AVAILLO, queue->avail);
-	write_address(device, VIRTIO_PCI_COMMON_Q_USEDLO, queue->used);
+	write_address(device, VIRTIO_PCI_COMMON_Q_DESCLO, areas.desc);
+	write_address(device, VIRTIO_PCI_COMMON_Q_AVAILLO, areas.driver);
+	write_address(device, VIRTIO_PCI_COMMON_Q_USEDLO, areas.device);
 	if (!device->line_count)
 		return;
 	queue->entry = 1u + index < device->line_count ? 1u + index : device->line_count - 1;

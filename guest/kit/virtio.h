@@ -88,7 +88,7 @@ void virtio_accept(const struct virtio_device *device, uint64_t features);
 uint64_t virtio_accepted(const struct virtio_device *device);
 /* Reset up to FEATURES_OK with exactly these bits and VERSION_1. False if the device refuses. */
 bool virtio_negotiate(struct virtio_device *device, uint64_t features);
-/* What a test takes that wants all that is offered but other ring formats and multiport. */
+/* What a test takes that wants all that is offered but multiport; the packed ring, too. */
 uint64_t virtio_usual_features(const struct virtio_device *device);
 
 void virtio_select(const struct virtio_device *device, uint16_t queue);

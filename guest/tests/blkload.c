@@ -38,15 +38,15 @@ static struct virtio_device *find_disk(void)
 static void prepare(struct virtqueue *queue, uint16_t head, bool write)
 {
 	struct load_request *request = &requests[head];
-	uint16_t data_flags = write ? VRING_DESC_F_NEXT : VRING_DESC_F_NEXT | VRING_DESC_F_WRITE;
-	void *data = memory_get_raw(BLOCK_BYTES, BLOCK_BYTES);
+	const struct part parts[] = {
+		{ &request->header, sizeof(request->header), false },
+		{ memory_get_raw(BLOCK_BYTES, BLOCK_BYTES), BLOCK_BYTES, !write },
+		{ &request->status, 1, true },
+	};
 
 	request->header.type = write ? VIRTIO_BLK_T_OUT : VIRTIO_BLK_T_IN;
-	request->table[0] = (struct vring_desc){ (uint64_t)&request->header,
-						 sizeof(request->header), VRING_DESC_F_NEXT, 1 };
-	request->table[1] = (struct vring_desc){ (uint64_t)data, BLOCK_BYTES, data_flags, 2 };
-	request->table[2] = (struct vring_desc){ (uint64_t)&request->status, 1,
-						 VRING_DESC_F_WRITE, 0 };
+	for (unsigned i = 0; i < 3; i++)
+		request->table[i] = virtqueue_table_entry(queue, &parts[i], i, i == 2);
 	virtqueue_write(queue, head,
 			(struct vring_desc){ (uint64_t)request->table, sizeof(request->table),
 					     VRING_DESC_F_INDIRECT, 0 });
@@ -87,7 +87,8 @@ void guest_main(void)
 
 	if (!depth || depth > DEPTH_MAX || depth > count)
 		bail_out("depth=%lu: 1 to %u, and no more than requests", depth, DEPTH_MAX);
-	virtio_start(device, BIT64(VIRTIO_RING_F_EVENT_IDX) | BIT64(VIRTIO_RING_F_INDIRECT_DESC));
+	virtio_start(device, BIT64(VIRTIO_RING_F_EVENT_IDX) | BIT64(VIRTIO_RING_F_INDIRECT_DESC) |
+			     (device->offered & BIT64(VIRTIO_F_RING_PACKED)));
 	blocks = virtio_config_read64(device, 0) / BLOCK_SECTORS;
 	requests = memory_get(DEPTH_MAX * sizeof(*requests), 64);
 	for (uint16_t head = 0; head < depth; head++) {
@@ -99,7 +100,7 @@ void guest_main(void)
 	while (done < count) {
 		virtqueue_interrupt_after(queue, 1);
 		kicks += virtqueue_kick(queue);
-		while (queue->used->idx == queue->next_used)
+		while (!virtqueue_has_used(queue))
 			arch_cpu_pause();
 		done += round(queue, &left);
 	}
