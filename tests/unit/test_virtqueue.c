@@ -547,7 +547,9 @@ static void giving_back_across_a_malformed_chain_ends_it(void **state)
 
 /*
  * A random driver against a device that answers in any order, or at once: each
- * head comes back once with the right bytes. Kicks only when asked to.
+ * head comes back once with the right bytes, and no interrupt while the driver
+ * wants none. Kicks only when asked to. Pauses go unnoticed; after a reset, of
+ * the queue or the device, and whatever was in flight, all begins anew.
  */
 struct script {
 	unsigned seed;
@@ -559,6 +561,7 @@ struct script {
 		bool busy;
 	} requests[VIRTQUEUE_MAX];
 	unsigned in_flight;
+	bool quiet; /* no interrupt may come */
 };
 
 static unsigned choose(struct script *script, unsigned limit)
@@ -614,9 +617,37 @@ static bool script_take(struct script *script, bool wait)
 	return true;
 }
 
+static void script_be_quiet(struct script *script)
+{
+	struct driver_queue *queue = script->queue;
+
+	if (queue->event_idx && !queue->is_packed)
+		driver_interrupt_after(queue, UINT16_MAX); /* one lap of the index from here */
+	else
+		driver_interrupts(queue, false);
+	let_worker_finish(script->driver);
+	event_fd_drain(queue->queue->call_fd);
+	script->quiet = true;
+}
+
+static void script_listen(struct script *script)
+{
+	struct driver_queue *queue = script->queue;
+
+	if (!script->quiet)
+		return;
+	let_worker_finish(script->driver);
+	assert_int_equal(event_fd_drain(queue->queue->call_fd), 0);
+	script->quiet = false;
+	if (queue->event_idx)
+		driver_interrupt_after(queue, 0);
+	else
+		driver_interrupts(queue, true);
+}
+
 static void script_step(struct script *script)
 {
-	switch (choose(script, 8)) {
+	switch (choose(script, 9)) {
 	case 0:
 	case 1:
 	case 2:
@@ -639,6 +670,14 @@ static void script_step(struct script *script)
 		while (script_take(script, false))
 			;
 		break;
+	case 8:
+		if (choose(script, 4))
+			break;
+		if (script->quiet)
+			script_listen(script);
+		else
+			script_be_quiet(script);
+		break;
 	}
 }
 
@@ -653,8 +692,31 @@ static void script_pause(struct script *script)
 	virtio_device_resume(device);
 }
 
+/* With all that is in flight, held or not published. */
+static void script_reset(struct script *script)
+{
+	struct driver *driver = script->driver;
+	uint16_t size = script->queue->size;
+
+	probe_release(driver, 0);
+	if (choose(script, 2)) {
+		virtio_queue_reset(driver->device, 0);
+		probe_answer(driver, 0, VIRTQUEUE_MAX, 1);
+		while (virtio_queue_resetting(driver->device, 0))
+			let_worker_finish(driver);
+		driver_set_up_queue(driver, 0, size);
+	} else {
+		virtio_set_status(driver->device, 0);
+		probe_answer(driver, 0, VIRTQUEUE_MAX, 1);
+		driver_reset(driver);
+		driver_rewind(driver, DRIVER_MEMORY_GPA);
+		driver_begin(driver);
+	}
+}
+
 static void script_finish(struct script *script)
 {
+	script_listen(script);
 	driver_publish(script->queue);
 	driver_kick(script->queue);
 	probe_release(script->driver, 0);
@@ -674,6 +736,10 @@ static void run_script(struct driver *driver, unsigned seed)
 		if (choose(&script, 40) == 0)
 			script_pause(&script);
 	}
+	if (choose(&script, 6) == 0) {
+		script_reset(&script);
+		return;
+	}
 	script_finish(&script);
 	driver_rewind(driver, mark);
 	memset(script.queue->tables, 0, script.queue->size * sizeof(*script.queue->tables));
@@ -684,14 +750,15 @@ static void random_scripts(void **state)
 	static const uint64_t refused[] = { 0, NO_EVENT_IDX, NO_INDIRECT,
 					    NO_EVENT_IDX | NO_INDIRECT };
 	const char *text = getenv("SCRIPTS");
-	unsigned scripts = text ? (unsigned)atoi(text) : 40;
+	unsigned scripts = text ? (unsigned)atoi(text) : 105; /* of 120 steps, 8 times */
 
 	(void)state;
 	for (unsigned i = 0; i < 8; i++) {
-		struct driver *driver = begin(refused[i % 4], (uint16_t)(2u << i));
+		uint16_t size = (uint16_t)(2u << i) + (driver_offers_packed() && i % 2);
+		struct driver *driver = begin(refused[i % 4], size);
 
 		for (unsigned seed = 0; seed < scripts; seed++) {
-			print_message("queue of %u, seed %u\n", 2u << i, seed);
+			print_message("queue of %u, seed %u\n", size, seed);
 			run_script(driver, i * 100000 + seed);
 			if (seed % 8 == 7) {
 				driver_reset(driver);
