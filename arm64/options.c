@@ -19,7 +19,7 @@ static const struct option_key keys[] = {
 	FEATURE("pmu", pmu, "on, off or auto (default): performance counters"),
 	FEATURE("sve", sve, "on, off or auto (default): scalable vectors"),
 	FEATURE("pauth", pauth, "on, off or auto (default): signed pointers"),
-	FEATURE("mte", mte, "on or off (default): tagged memory"),
+	FEATURE("mte", mte, "on, auto or off (default): tagged memory"),
 	FEATURE("steal-time", steal_time, "on, off or auto (default): time lost to others"),
 	{ "dump-dtb", OPTION_STRING, offsetof(struct arm64_options, dump_dtb_path),
 	  "leave a copy of the device tree here" },
