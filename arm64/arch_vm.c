@@ -154,13 +154,19 @@ int arch_vm_init_irqs(struct vm *vm)
 		error = arch_vcpu_complete(&vm->vcpus[i]);
 	if (error)
 		return error;
-	vm->irqs.msi_has_device_id = arch->gic.irqchip == IRQCHIP_GICV3_ITS;
-	if (arch->gic.irqchip != IRQCHIP_GICV2M)
+	switch (arch->gic.irqchip) {
+	case IRQCHIP_GICV3_ITS:
+		vm->irqs.msi_has_device_id = true;
 		return 0;
-	vm->irqs.route = gicv2m_route;
-	error = gicv2m_init(&arch->gicv2m, &vm->mmio, &vm->kvm);
-	arch->gicv2m_added = !error;
-	return error;
+	case IRQCHIP_GICV2M:
+		vm->irqs.route = gicv2m_route;
+		error = gicv2m_init(&arch->gicv2m, &vm->mmio, &vm->kvm);
+		arch->gicv2m_added = !error;
+		return error;
+	default:
+		vm->irqs.route = gic_route_nowhere;
+		return 0;
+	}
 }
 
 int arch_vm_reset(struct vm *vm)

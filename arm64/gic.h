@@ -9,6 +9,8 @@
 
 #include <stdbool.h>
 
+struct kvm_irq_routing_entry;
+struct msi_message;
 struct vm;
 
 enum irqchip {
@@ -35,6 +37,12 @@ static inline bool gic_is_v3(const struct gic *gic)
 
 /* All vCPUs are there: from here on it can interrupt them. 0 or a failure, logged. */
 int gic_complete(struct gic *gic, struct vm *vm);
+
+/*
+ * irq_router.route where there are no MSIs: -ENOTSUP. KVM would take the route,
+ * and lose each message that comes by it.
+ */
+int gic_route_nowhere(struct kvm_irq_routing_entry *entry, const struct msi_message *message);
 
 /* vCPUs parked: back to power-on state. 0 or a failure, logged. */
 int gic_reset(struct gic *gic, struct vm *vm);

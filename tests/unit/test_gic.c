@@ -66,6 +66,8 @@ static int control(int vm_fd, unsigned long request, void *argument)
 		assert_int_equal(((struct kvm_irq_level *)argument)->level, 0);
 		host.pins_lowered++;
 		return 0;
+	case KVM_SET_GSI_ROUTING:
+		return 0;
 	case KVM_ARM_PREFERRED_TARGET:
 		*(struct kvm_vcpu_init *)argument = (struct kvm_vcpu_init){ .target = 5 };
 		return 0;
@@ -170,6 +172,22 @@ static void test_what_is_not_there_is_refused(void **state)
 	host.its = false;
 	assert_true(fail_is_host(gic_create(&arch.gic, &vm, IRQCHIP_GICV3_ITS)));
 	make(IRQCHIP_GICV3, IRQCHIP_GICV3);
+}
+
+/* KVM takes any message, and loses what has no receiver. */
+static void test_no_messages_without_a_receiver(void **state)
+{
+	const struct msi_message message = { LAYOUT_ITS_GPA + 0x10040, 8192, 8 };
+	struct irq_router router;
+	int gsi;
+
+	(void)state;
+	assert_int_equal(irq_router_init(&router, &vm.kvm, NULL, 0, 32), 0);
+	gsi = irq_router_allocate_msi(&router);
+	assert_int_equal(irq_router_route_msi(&router, (uint32_t)gsi, &message), 0);
+	router.route = gic_route_nowhere;
+	assert_int_equal(irq_router_route_msi(&router, (uint32_t)gsi, &message), -ENOTSUP);
+	irq_router_destroy(&router);
 }
 
 static void test_gicv2_interrupts_eight(void **state)
@@ -293,6 +311,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(test_auto_takes_the_best, setup),
 		cmocka_unit_test_setup(test_what_is_not_there_is_refused, setup),
+		cmocka_unit_test_setup(test_no_messages_without_a_receiver, setup),
 		cmocka_unit_test_setup(test_gicv2_interrupts_eight, setup),
 		cmocka_unit_test_setup(test_features_are_wishes, setup),
 		cmocka_unit_test_setup(test_gicv3_forgets_tables_when_they_are_off, setup),
