@@ -252,7 +252,7 @@ static void event_index_says_when_to_interrupt(void **state)
 	event_fd_drain(queue->queue->call_fd);
 	if (!queue->is_packed) /* the flag means nothing now */
 		driver_interrupts(queue, false);
-	/* From 0, up and past the end of a packed ring: one interrupt when used passes the event, else none. */
+	/* Up and past the end of a packed ring: one when used passes the event, else none. */
 	for (unsigned i = 0; i < 3; i++) {
 		uint16_t event = queue->last_used + 3;
 
