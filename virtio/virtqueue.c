@@ -88,6 +88,7 @@ static struct iovec *virtqueue_keep_parts(struct virtqueue_run *run, struct virt
 	fresh = virtqueue_row_take(run);
 	if (!fresh)
 		return NULL;
+	head->is_long = true;
 	head->row = run->scratch;
 	run->scratch = fresh;
 	return head->row->parts;
@@ -146,7 +147,7 @@ static enum descriptor_verdict virtqueue_take(struct virtqueue *queue, struct ch
 
 	run->position++;
 	if (verdict == DESCRIPTOR_OK) {
-		uint16_t slot = run->ring->slot(run, &buffer);
+		uint16_t slot = run->ring->slot ? run->ring->slot(run) : buffer.id;
 		struct virtqueue_head *head = &run->heads[slot];
 
 		head->buffer = buffer;
@@ -197,9 +198,9 @@ static struct virtqueue_head *virtqueue_release(struct virtqueue *queue, uint16_
 	head->busy = false;
 	run->in_flight--;
 	virtqueue_slot_free(run, index);
-	if (head->row) {
+	if (head->is_long) {
 		virtqueue_row_give(run, head->row);
-		head->row = NULL;
+		head->is_long = false;
 	}
 	/* The publish job also finds out that a stopping queue has drained. */
 	if (run->stopping)
@@ -214,11 +215,12 @@ void virtqueue_push(struct virtqueue *queue, uint16_t head, uint32_t written_byt
 
 void virtqueue_unpop(struct virtqueue *queue, uint16_t index)
 {
+	uint16_t next_avail = queue->run->heads[index].next_avail; /* release may overwrite it */
 	const struct virtqueue_head *head = virtqueue_release(queue, index);
 
 	if (head->position == queue->run->position) {
 		queue->run->position--;
-		queue->next_avail = head->next_avail;
+		queue->next_avail = next_avail;
 	} else {
 		virtqueue_use(queue, &head->buffer, 0);
 	}

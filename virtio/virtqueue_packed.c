@@ -113,11 +113,10 @@ static enum descriptor_verdict packed_take(struct virtqueue *queue,
 }
 
 /* There is one: each chain in flight has a descriptor of the ring at least. */
-static uint16_t packed_slot(struct virtqueue_run *run, const struct virtqueue_buffer *buffer)
+static uint16_t packed_slot(struct virtqueue_run *run)
 {
 	uint16_t slot = run->packed.free_slot;
 
-	(void)buffer;
 	assert(slot < run->table.size);
 	run->packed.free_slot = run->heads[slot].next_free;
 	return slot;

@@ -29,14 +29,20 @@ struct virtqueue_buffer {
 	uint16_t id, descriptors;
 };
 
+/* Two cache lines. */
 struct virtqueue_head {
-	struct iovec parts[VIRTQUEUE_SHORT];
-	struct virtqueue_row *row; /* instead of parts, for a long chain */
+	union {
+		struct iovec parts[VIRTQUEUE_SHORT];
+		struct virtqueue_row *row; /* of a long chain */
+	};
+	uint64_t position; /* the run's */
 	struct virtqueue_buffer buffer;
-	uint16_t next_avail; /* the queue's before it was popped */
-	uint64_t position;   /* the run's */
-	uint16_t next_free;  /* packed ring, while not busy: of the free ones */
-	bool busy;           /* popped, and neither pushed nor given back */
+	union {
+		uint16_t next_avail; /* the queue's before it was popped */
+		uint16_t next_free;  /* packed ring, while not busy: of the free ones */
+	};
+	bool busy; /* popped, and neither pushed nor given back */
+	bool is_long;
 };
 
 struct split_ring {
@@ -110,8 +116,8 @@ struct virtqueue_ring {
 	enum descriptor_verdict (*take)(struct virtqueue *queue, struct virtqueue_buffer *buffer,
 					struct descriptor_parts *parts);
 
-	/* Where in heads[] it goes while it is in flight; the end of that (NULL: nothing). */
-	uint16_t (*slot)(struct virtqueue_run *run, const struct virtqueue_buffer *buffer);
+	/* Where in heads[] it goes while it is in flight, and the end of that. NULL: at its id. */
+	uint16_t (*slot)(struct virtqueue_run *run);
 	void (*slot_free)(struct virtqueue_run *run, uint16_t slot);
 
 	/* Writes the next used entry, for the guest to find when it is published. */

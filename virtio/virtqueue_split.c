@@ -115,12 +115,6 @@ static enum descriptor_verdict split_take(struct virtqueue *queue, struct virtqu
 	return descriptor_walk(&run->table, head, parts);
 }
 
-static uint16_t split_slot(struct virtqueue_run *run, const struct virtqueue_buffer *buffer)
-{
-	(void)run;
-	return buffer->id;
-}
-
 static void split_use(struct virtqueue *queue, const struct virtqueue_buffer *buffer,
 		      uint32_t written_bytes)
 {
@@ -170,7 +164,6 @@ const struct virtqueue_ring virtqueue_split = {
 	.look = split_look,
 	.want_kicks = split_want_kicks,
 	.take = split_take,
-	.slot = split_slot,
 	.use = split_use,
 	.publish = split_publish,
 };
