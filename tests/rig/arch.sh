@@ -19,9 +19,14 @@ export RINGVM_RIG_ARCH="${RINGVM_RIG_ARCH:-$(native_arch)}"
 # l1_console        the console of the emulated machine
 # l1_modules        what L1 inserts beside virtio, ext4, tun and loop
 # guest_modules     what a guest inserts beside virtio and ext4: power key, clock, pvpanic (?: where
-#                   the kernel has it; Debian's arm64 cloud kernel 6.1 has no driver for the last two)
+#                   the kernel has it: of Debian's arm64 kernels only the generic one has gpio_keys)
 # clock             the clock source that a guest ought to choose
 # line_interrupt    /proc/interrupts of a line, which is no message
+# line_kernels      the kernels to try them with
+# panic_status      how ringvm ends when a stock kernel panics; Debian has no pvpanic for arm64, so
+#                   there it is the reset
+# button_kernel     one that listens to the power button
+# host_irqchips     arm64: what KVM has in the emulated host
 # machine_warnings  what a kernel's warning about the machine names
 case $RINGVM_RIG_ARCH in
 x86)
@@ -31,15 +36,23 @@ x86)
 	guest_modules='button pvpanic-mmio'
 	clock=kvm-clock
 	line_interrupt='(IO-APIC|fasteoi)'
+	line_kernels='cloud-6.1 newest'
+	panic_status=6
+	button_kernel=cloud-6.1
 	machine_warnings='(ACPI|PCI|pci|i8042|PIT|CMOS|RTC|rtc|timer|TSC|APIC)'
 	;;
 arm64)
 	debian_arch=arm64
 	l1_console=ttyAMA0
 	l1_modules=
-	guest_modules='gpio_pl061 gpio_keys? rtc_pl031 pvpanic-mmio?'
+	guest_modules='gpio_pl061 gpio_keys? rtc_pl031'
 	clock=arch_sys_counter
-	line_interrupt='GICv[23] .*Level'
+	line_interrupt='(GICv[23]|GIC-0) .*Level'
+	line_kernels=cloud-6.1
+	panic_status=5
+	button_kernel=generic-6.1
+	host_irqchips='gicv3-its gicv3'
+	[ "${RINGVM_RIG_HOST:-new}" = new ] || host_irqchips='gicv2m gicv2'
 	machine_warnings='(OF:|PCI|pci|GIC|ITS|its|PSCI|psci|RTC|rtc|timer|gpio|device tree)'
 	;;
 *)

@@ -5,6 +5,9 @@
 # KERNEL/initrd, WORK where files go, RIG this directory, RIG_KIND host or nested. A case ends with
 # `done_testing`.
 
+# shellcheck source=arch.sh
+. "${RIG:?}/arch.sh"
+
 tests=0
 kernel=cloud-6.1
 shown_live=
@@ -27,6 +30,21 @@ is() {
 skip() {
 	tests=$((tests + 1))
 	echo "ok $tests - $1 # SKIP $2"
+}
+
+# run_programs DIR: a test point for each program in it; 77 is a skip.
+run_programs() {
+	for program in "$1"/*; do
+		name=${program##*/}
+		status=0
+		timeout 600 "$program" >"$name.log" 2>&1 || status=$?
+		if [ "$status" = 77 ]; then
+			skip "$name" "$(tail -n 1 "$name.log")"
+		else
+			is "$status" 0 "$name"
+			[ "$status" = 0 ] || show_file "$name.log"
+		fi
+	done
 }
 
 done_testing() { echo "1..$tests"; }

@@ -2,6 +2,7 @@
 # ringvm stop and SIGTERM press the power button; a guest that does not listen loses its power.
 . "${RIG:?}/lib.sh"
 
+kernel=$button_kernel
 start button-stop "rig=button" --name rig-button </dev/null
 await said button-stop "waiting for the button"
 "$RINGVM" list | grep -q rig-button
