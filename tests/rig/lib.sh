@@ -37,7 +37,7 @@ run_programs() {
 	for program in "$1"/*; do
 		name=${program##*/}
 		status=0
-		timeout 600 "$program" >"$name.log" 2>&1 || status=$?
+		timeout 150 "$program" >"$name.log" 2>&1 || status=$?
 		if [ "$status" = 77 ]; then
 			skip "$name" "$(tail -n 1 "$name.log")"
 		else
