@@ -5,6 +5,7 @@
 #include "kit/text.h"
 #include "x86.h"
 
+#define COMMAND_FIXED 0x4000
 #define COMMAND_INIT  0x4500
 #define COMMAND_START (0x4600 | X86_AP_START >> 12)
 #define START_NS      UINT64_C(10000000000)
@@ -47,6 +48,21 @@ bool arch_cpu_start(unsigned cpu, void (*entry)(unsigned cpu))
 		return true;
 	x86_apic_send(x86_cpus.apic_id[cpu], COMMAND_START);
 	return came_up(cpu, START_NS);
+}
+
+bool arch_cpu_is(unsigned cpu)
+{
+	return x86_apic_id() == x86_cpus.apic_id[cpu] && cpuid_read(11, 0).edx == x86_apic_id();
+}
+
+void arch_cpu_interrupt(unsigned cpu, unsigned line)
+{
+	x86_apic_send(x86_cpus.apic_id[cpu], COMMAND_FIXED | line);
+}
+
+bool arch_has_wide_cpu_ids(void)
+{
+	return x86_apic_is_x2();
 }
 
 void arch_cpu_pause(void)

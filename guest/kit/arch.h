@@ -67,6 +67,12 @@ void arch_map(uint64_t gpa, uint64_t bytes);
 
 /* Starts CPU `cpu` (1 ..) in `entry` on a small stack; false if it did not come up in 10 s. */
 bool arch_cpu_start(unsigned cpu, void (*entry)(unsigned cpu));
+/* Whether the calling CPU is the one that the firmware's tables call `cpu`. */
+bool arch_cpu_is(unsigned cpu);
+/* Raises a line on another CPU. */
+void arch_cpu_interrupt(unsigned cpu, unsigned line);
+/* Whether interrupts reach CPUs of any id: an x2APIC, affinity routing. */
+bool arch_has_wide_cpu_ids(void);
 /* Halts the calling CPU for good, or till its next interrupt. */
 void arch_cpu_pause(void);
 

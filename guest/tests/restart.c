@@ -10,7 +10,9 @@
 
 #define MARK	UINT64_C(0x7461206e69616761)
 #define SECTOR	9	/* none that the subject's requests read */
-#define RAM_GPA 0x4000000
+#define RAM_BYTES 0x3000000 /* how far behind the image the mark in RAM is */
+
+extern char image_end[];
 
 static uint64_t data[REQUEST_DATA_BYTES / sizeof(uint64_t)];
 
@@ -33,7 +35,7 @@ static bool run(struct virtio_device *device, uint32_t type)
 void guest_main(void)
 {
 	struct virtio_device *devices;
-	uint64_t *ram = (uint64_t *)RAM_GPA;
+	uint64_t *ram = (uint64_t *)(((uint64_t)image_end & ~UINT64_C(4095)) + RAM_BYTES);
 	uint8_t status;
 
 	virtio_scan(&devices);
