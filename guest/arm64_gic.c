@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * Interrupts and clock: a GICv3 or a GICv2, message interrupts by the ITS or a GICv2M frame, and the
- * virtual timer. The handler only counts, on the CPU that takes the interrupt. Offsets are those of
- * Arm's GIC architecture specification.
+ * Interrupts and clock: a GICv3 or a GICv2, message interrupts by the ITS or a GICv2M frame, and
+ * the virtual timer. The handler only counts, on the CPU that takes the interrupt. Offsets are
+ * those of Arm's GIC architecture specification.
  */
 #include "arm64.h"
 #include "kit/arch.h"
@@ -296,7 +296,8 @@ unsigned arch_intx_line(void)
 	tree_property(bridge, "interrupt-map", &bytes);
 	for (unsigned at = 0; (at + row) * 4 <= bytes; at += row) {
 		unsigned pin = at + MAP_CHILD_CELLS + 1 + address_cells;
-		unsigned spi = SPI_FIRST + (unsigned)tree_cells(bridge, "interrupt-map", pin + 1, 1);
+		uint64_t number = tree_cells(bridge, "interrupt-map", pin + 1, 1);
+		unsigned spi = SPI_FIRST + (unsigned)number;
 
 		if (!spi_lines[spi])
 			spi_enable(spi, line, 0, true);
