@@ -84,5 +84,12 @@ bool arch_cpu_start(unsigned cpu, void (*entry)(unsigned cpu))
 /* A pending interrupt ends wfi although it is masked; then it is taken. */
 void arch_cpu_pause(void)
 {
-	__asm__ volatile("dsb sy\n\twfi\n\tmsr daifclr, #2\n\tisb\n\tmsr daifset, #2" : : : "memory");
+	__asm__ volatile("dsb sy\n\t"
+			 "wfi\n\t"
+			 "msr daifclr, #2\n\t"
+			 "isb\n\t"
+			 "msr daifset, #2"
+			 :
+			 :
+			 : "memory");
 }

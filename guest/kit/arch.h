@@ -90,8 +90,8 @@ static inline void arch_full_barrier(void)
 }
 
 /*
- * One access of exactly this width to device memory, by a plain load or store: the compiler must not
- * fold stepping through addresses into it, as a hypervisor is not told what such a one does.
+ * One access of exactly this width to device memory, by a plain load or store: the compiler must
+ * not fold stepping through addresses into it, as a hypervisor is not told what such a one does.
  */
 static inline uint64_t mmio_plain(uint64_t address)
 {
