@@ -216,6 +216,9 @@ int stream_peer_listen(struct stream *stream)
 
 void stream_peer_close(struct stream *stream)
 {
+	/* See worker_add_file(): closed is not yet gone. */
+	if (stream->listen_fd >= 0 && stream->in.fd >= 0)
+		shutdown(stream->in.fd, SHUT_RDWR);
 	if (!stream->config.terminal) {
 		if (stream->out.fd != stream->in.fd)
 			fd_close(&stream->out.fd);
@@ -228,6 +231,8 @@ void stream_peer_close(struct stream *stream)
 void stream_peer_destroy(struct stream *stream)
 {
 	fd_close(&stream->slave_fd);
+	if (stream->listen_fd >= 0)
+		shutdown(stream->listen_fd, SHUT_RDWR);
 	fd_close(&stream->listen_fd);
 	if (stream->socket_path)
 		unlinkat(AT_FDCWD, stream->socket_path, 0);

@@ -89,7 +89,7 @@ int worker_create(struct worker *worker, const struct worker_config *config);
 /* Starts the thread, deaf to signals (core/thread.h). 0 or a host failure, logged. */
 int worker_start(struct worker *worker);
 
-/* From now on only the calling thread may run it. 0 or a host failure, logged. */
+/* From now on only the caller may run it. 0 or a host failure, logged. */
 int worker_claim(struct worker *worker);
 /* Runs the loop on the calling thread, which claims it, until worker_quit(); later again. */
 void worker_run(struct worker *worker);
@@ -116,7 +116,8 @@ void worker_publish(struct worker *worker, struct worker_job *job);
 /* Takes a job off whichever list it is on. */
 void worker_forget(struct worker *worker, struct worker_job *job);
 
-/* Fixed file slots. A slot or -ENFILE, -EBADF...; silent. The fd stays the caller's. */
+/* Fixed file slots. A slot or -ENFILE, -EBADF...; silent. The fd stays the caller's. Linux 6.1
+ * keeps a removed file till the ring's older requests have ended: shutdown() what has a peer. */
 int worker_add_file(struct worker *worker, int fd);
 void worker_remove_file(struct worker *worker, int slot);
 /*

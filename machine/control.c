@@ -49,6 +49,8 @@ static void client_close(struct client *client)
 	worker = client->control->worker;
 	worker_unwatch(worker, &client->watch);
 	worker_remove_file(worker, client->slot);
+	/* The ring may hold the socket for long: the end of the reply must show at once. */
+	shutdown(client->fd, SHUT_RDWR);
 	fd_close(&client->fd);
 }
 
@@ -173,9 +175,13 @@ void control_destroy(struct control *control)
 		return;
 	for (unsigned i = 0; i < CLIENTS; i++) {
 		worker_unwatch(control->worker, &control->clients[i].watch);
+		if (control->clients[i].fd >= 0)
+			shutdown(control->clients[i].fd, SHUT_RDWR);
 		fd_close(&control->clients[i].fd);
 	}
 	worker_unwatch(control->worker, &control->watch);
+	if (control->listen_fd >= 0)
+		shutdown(control->listen_fd, SHUT_RDWR);
 	if (control->listen_fd >= 0 && !instance_socket(control->name, &address))
 		unlinkat(AT_FDCWD, address.sun_path, 0);
 	fd_close(&control->listen_fd);

@@ -66,6 +66,7 @@ static const struct syscall_rule worker_calls[] = {
 	SYSCALL_ALWAYS(readv),
 	SYSCALL_ALWAYS(getrandom),
 	SYSCALL_ALWAYS(accept4),
+	SYSCALL_ALWAYS(shutdown),
 	SYSCALL_IF_EQUAL(ioctl, 1, TUNSETQUEUE),
 	SYSCALL_IF_EQUAL(ioctl, 1, TUNSETOFFLOAD),
 	SYSCALL_IF_EQUAL(ioctl, 1, TIOCGWINSZ),

@@ -9,7 +9,6 @@
 #include "kit/text.h"
 
 #define LOW_RAM	 0x100000
-#define FOUR_GIB (UINT64_C(1) << 32)
 
 extern char image_end[];
 
@@ -62,21 +61,27 @@ static void touch_all(void)
 	ok(kept, "both ends of each bank keep what is written");
 }
 
+static bool overlap(const struct range *a, const struct range *b)
+{
+	return a->base < b->base + b->bytes && b->base < a->base + a->bytes;
+}
+
 void guest_main(void)
 {
 	uint64_t total_mib = param_number("total_mib", 0);
 	uint64_t sum = 0;
-	bool below = true;
+	bool apart = true;
 
 	for (unsigned i = 0; i < platform.ram_count; i++) {
 		const struct range *bank = &platform.ram[i];
 
 		note("RAM %lx-%lx", bank->base, bank->base + bank->bytes - 1);
 		sum += bank->bytes;
-		below = below && (bank->base >= FOUR_GIB || bank->base + bank->bytes <= FOUR_GIB);
+		apart = apart && !overlap(bank, &platform.window32) &&
+			!overlap(bank, &platform.window64);
 	}
 	ok(in_order(), "banks are in order and do not overlap");
-	ok(below, "no bank crosses 4 GiB");
+	ok(apart, "no bank lies where PCI BARs may be put");
 	/* Legacy holes and tables may take a little. */
 	ok(sum <= total_mib << 20 && sum + (2 << 20) > total_mib << 20, "RAM is %lu MiB",
 	   total_mib);
