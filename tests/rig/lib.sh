@@ -32,10 +32,15 @@ skip() {
 	echo "ok $tests - $1 # SKIP $2"
 }
 
-# run_programs DIR: a test point for each program in it; 77 is a skip.
+# run_programs DIR: a test point for each program in it; 77 is a skip, and so is what unfit() says
+# a reason for.
 run_programs() {
 	for program in "$1"/*; do
 		name=${program##*/}
+		if reason=$(unfit "$name"); then
+			skip "$name" "$reason"
+			continue
+		fi
 		status=0
 		timeout 150 "$program" >"$name.log" 2>&1 || status=$?
 		if [ "$status" = 77 ]; then

@@ -1,6 +1,4 @@
 # SPDX-License-Identifier: MIT
 # The same as `unit`, built with AddressSanitizer and UndefinedBehaviorSanitizer.
-. "${RIG:?}/lib.sh"
-
-run_programs /tests/sanitized
-done_testing
+RIG_PROGRAMS=/tests/sanitized
+. "${RIG:?}/cases/unit.sh"
