@@ -31,6 +31,7 @@ struct subject_queue {
 	uint16_t heads[ORDER]; /* by number: in the order they were made available */
 	unsigned added, published, popped; /* numbers */
 	uint16_t seen_used;
+	bool draining; /* paused with chains in flight: pops again when these have ended */
 };
 
 struct subject {
@@ -204,7 +205,8 @@ static void check_signals(void)
 
 		fuzz_check(told == wanted);
 		own->seen_used = idx;
-		fuzz_check(subject.paused || own->popped == own->published);
+		own->draining &= own->held_count > 0;
+		fuzz_check(subject.paused || own->draining || own->popped == own->published);
 	}
 	fuzz_check(guest.hostile || !dead());
 }
@@ -376,8 +378,11 @@ static void pause_device(void)
 		virtio_device_resume(&subject.device);
 	else
 		virtio_device_pause(&subject.device, 0);
+	for (unsigned i = 0; i < QUEUES && !subject.paused; i++)
+		subject.queues[i].draining = subject.queues[i].held_count;
 	subject.paused = !subject.paused;
 	run();
+	check_signals();
 	for (unsigned i = 0; i < QUEUES && subject.paused; i++)
 		fuzz_check(subject.queues[i].held_count ||
 			   virtqueue_drained(&subject.virtqueues[i]));
