@@ -93,3 +93,9 @@ void arch_cpu_pause(void)
 			 :
 			 : "memory");
 }
+
+/* It is mapped as Device memory: they fault. */
+bool arch_mmio_unaligned(void)
+{
+	return false;
+}

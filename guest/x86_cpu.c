@@ -69,3 +69,8 @@ void arch_cpu_pause(void)
 {
 	__asm__ volatile("sti; hlt; cli" : : : "memory");
 }
+
+bool arch_mmio_unaligned(void)
+{
+	return true;
+}

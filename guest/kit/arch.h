@@ -65,6 +65,9 @@ bool line_wait(unsigned line, uint64_t count, uint64_t ns);
 /* Makes [gpa, gpa + bytes) accessible at its own address. */
 void arch_map(uint64_t gpa, uint64_t bytes);
 
+/* Whether device memory takes accesses that are not aligned to their width. */
+bool arch_mmio_unaligned(void);
+
 /* Starts CPU `cpu` (1 ..) in `entry` on a small stack; false if it did not come up in 10 s. */
 bool arch_cpu_start(unsigned cpu, void (*entry)(unsigned cpu));
 /* Whether the calling CPU is the one that the firmware's tables call `cpu`. */
