@@ -341,6 +341,14 @@ void rig_nap_ms(unsigned ms)
 	nanosleep(&delay, NULL);
 }
 
+uint64_t rig_now_us(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
+}
+
 static uint64_t cpu_us(struct rig *rig)
 {
 	struct timespec time;

@@ -78,5 +78,6 @@ uint8_t control(struct rig *rig, uint8_t class, uint8_t command, const void *dat
 /* CPU time that the first worker takes within RIG_QUIET_MS, in microseconds. */
 uint64_t rig_quiet_cpu_us(struct rig *rig);
 void rig_nap_ms(unsigned ms);
+uint64_t rig_now_us(void);
 
 #endif
