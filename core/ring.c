@@ -6,6 +6,7 @@
 #include "core/ring.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <string.h>
 
 #include "base/bytes.h"
@@ -26,6 +27,7 @@ static const uint8_t allowed_registrations[] = {
 	IORING_REGISTER_FILES_UPDATE,
 	IORING_REGISTER_RING_FDS,
 	IORING_UNREGISTER_RING_FDS,
+	IORING_REGISTER_IOWQ_AFF,
 };
 
 static int ring_restrict(struct io_uring *ring)
@@ -120,4 +122,16 @@ int ring_enable(struct io_uring *ring)
 	/* Saves a file look-up per call; the ring works without. */
 	io_uring_register_ring_fd(ring);
 	return 0;
+}
+
+void ring_set_processor(struct io_uring *ring, unsigned processor)
+{
+	cpu_set_t set;
+	int error;
+
+	CPU_ZERO(&set);
+	CPU_SET(processor, &set);
+	error = io_uring_register_iowq_aff(ring, sizeof(set), &set);
+	if (error < 0)
+		log_debug("io_uring: threads on processor %u: %s", processor, strerror(-error));
 }

@@ -21,4 +21,10 @@ int ring_create(struct io_uring *ring, const char *name, unsigned entries, unsig
 /* On the submitting thread. 0 or -errno. */
 int ring_enable(struct io_uring *ring);
 
+/*
+ * On the submitting thread, once: the threads that the kernel adds for what
+ * would block run there too. Where it refuses they run anywhere, said at debug.
+ */
+void ring_set_processor(struct io_uring *ring, unsigned processor);
+
 #endif

@@ -3,6 +3,7 @@
 #include "core/thread.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <semaphore.h>
 #include <signal.h>
 #include <stddef.h>
@@ -53,6 +54,18 @@ static int create_deaf(pthread_t *thread, const pthread_attr_t *attributes, stru
 	return error;
 }
 
+/* In the attributes, so that the thread never runs elsewhere and needs no call of its own. */
+static int processor_set(pthread_attr_t *attributes, const unsigned *processor)
+{
+	cpu_set_t set;
+
+	if (!processor)
+		return 0;
+	CPU_ZERO(&set);
+	CPU_SET(*processor, &set);
+	return pthread_attr_setaffinity_np(attributes, sizeof(set), &set);
+}
+
 int thread_start(pthread_t *thread, const struct thread_config *config)
 {
 	struct start start = { .config = *config };
@@ -63,7 +76,9 @@ int thread_start(pthread_t *thread, const struct thread_config *config)
 		return error;
 	sem_init(&start.filtered, 0, 0);
 	pthread_attr_setstacksize(&attributes, THREAD_STACK_BYTES);
-	error = create_deaf(thread, &attributes, &start);
+	error = processor_set(&attributes, config->processor);
+	if (!error)
+		error = create_deaf(thread, &attributes, &start);
 	pthread_attr_destroy(&attributes);
 	if (!error) {
 		while (sem_wait(&start.filtered) < 0 && errno == EINTR)

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "base/bytes.h"
+#include "base/cpu_list.h"
 #include "base/fd.h"
 #include "base/log.h"
 #include "core/arch.h"
@@ -175,6 +176,13 @@ static void *thread_main(void *argument)
 	return NULL;
 }
 
+static const unsigned *processor_of(const struct vcpu *vcpu)
+{
+	const struct cpu_list *list = vcpu->vm->config.vcpu_processors;
+
+	return list ? cpu_list_at(list, vcpu->index) : NULL;
+}
+
 int vcpu_start(struct vcpu *vcpu)
 {
 	char name[16];
@@ -184,6 +192,7 @@ int vcpu_start(struct vcpu *vcpu)
 		.argument = vcpu,
 		.heard_signal = kick_signal(),
 		.filter = vcpu->vm->config.vcpu_filter,
+		.processor = processor_of(vcpu),
 	};
 	int error = kick_install();
 
@@ -191,6 +200,9 @@ int vcpu_start(struct vcpu *vcpu)
 		return error;
 	snprintf(name, sizeof(name), "vcpu%u", vcpu->index);
 	error = thread_start(&vcpu->thread, &config);
+	if (error == EINVAL && config.processor)
+		return fail_host(error, "vcpu%u: ringvm may not run on processor %u; name others "
+				 "with --cpu-affinity", vcpu->index, *config.processor);
 	if (error)
 		return fail_host(error, "vcpu%u: start thread: %s", vcpu->index, strerror(error));
 	vcpu->started = true;

@@ -15,6 +15,7 @@
 #include "core/request.h"
 
 struct arch_vm;
+struct cpu_list;
 struct syscall_filter;
 struct vcpu;
 
@@ -22,6 +23,7 @@ struct vm_config {
 	const char *dev_path; /* the KVM device, "/dev/kvm" */
 	uint64_t memory_bytes;
 	unsigned vcpu_count;
+	const struct cpu_list *vcpu_processors; /* outlives the VM; NULL or empty: any */
 	const struct syscall_filter *vcpu_filter; /* of vCPU threads, or NULL; outlives the VM */
 	const void *arch_options; /* what the user chose of core/arch.h's; outlives the VM */
 };

@@ -291,6 +291,8 @@ int worker_claim(struct worker *worker)
 		return fail_host(-error, "%s: enable io_uring: %s", worker->name,
 				 strerror(-error));
 	worker->owner = gettid();
+	if (worker->processor)
+		ring_set_processor(&worker->ring, *worker->processor);
 	return 0;
 }
 
@@ -345,6 +347,14 @@ static void *thread_main(void *argument)
 	return NULL;
 }
 
+static int thread_refused(const struct worker *worker, int error)
+{
+	if (error == EINVAL && worker->processor)
+		return fail_host(error, "%s: ringvm may not run on processor %u; name others with "
+				 "--io-affinity", worker->name, *worker->processor);
+	return fail_host(error, "%s: start thread: %s", worker->name, strerror(error));
+}
+
 /* The thread, once it has its ring. */
 static int thread_create(struct worker *worker)
 {
@@ -354,13 +364,14 @@ static int thread_create(struct worker *worker)
 		.run = thread_main,
 		.argument = &start,
 		.filter = worker->filter,
+		.processor = worker->processor,
 	};
 	int error;
 
 	sem_init(&start.claimed, 0, 0);
 	error = thread_start(&worker->thread, &config);
 	if (error) {
-		error = fail_host(error, "%s: start thread: %s", worker->name, strerror(error));
+		error = thread_refused(worker, error);
 	} else {
 		while (sem_wait(&start.claimed) < 0 && errno == EINTR)
 			;
@@ -439,6 +450,7 @@ int worker_create(struct worker *worker, const struct worker_config *config)
 	memset(worker, 0, sizeof(*worker));
 	snprintf(worker->name, sizeof(worker->name), "%s", config->name);
 	worker->filter = config->filter;
+	worker->processor = config->processor;
 	job_list_init(&worker->ready);
 	job_list_init(&worker->publish);
 	worker->spin.window_ns = config->poll_ns;

@@ -3,11 +3,9 @@
  * A worker is a thread that owns one io_uring; every thread that is not a vCPU
  * is one. One pass of its loop: reap completions, run publish jobs (used rings
  * and interrupts), run ready jobs (new requests), publish once more, then one
- * io_uring_enter that submits all of it and waits; or submits it and looks for
- * more for a while, if that has paid of late (core/worker_poll.h).
- *
- * "Worker thread" below means the thread of that worker, or the creating
- * thread before worker_start()/worker_run().
+ * io_uring_enter that submits all and waits; or looks for more for a while, if
+ * that pays (core/worker_poll.h). "Worker thread" below means the thread of that
+ * worker, or the creating thread before worker_start()/worker_run().
  */
 #ifndef CORE_WORKER_H
 #define CORE_WORKER_H
@@ -55,6 +53,7 @@ struct worker_config {
 	unsigned entries; /* of the submission queue; the completion queue has 4 times as many */
 	unsigned files;   /* fixed file slots */
 	const struct syscall_filter *filter; /* of its thread, or NULL; outlives the worker */
+	const unsigned *processor; /* of the host, to run on; NULL: any; outlives the worker */
 	uint64_t poll_ns; /* how long to look for work before sleeping, while that pays; or 0 */
 };
 
@@ -68,6 +67,7 @@ struct worker {
 	char name[16];
 	pthread_t thread;
 	const struct syscall_filter *filter;
+	const unsigned *processor;
 	_Atomic pid_t thread_id; /* 0: not running */
 	bool threaded, running; /* has a thread of its own; control thread */
 	pid_t owner;            /* the only thread that the ring serves, once one has run it */

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 
 #include "base/bytes.h"
@@ -70,6 +71,7 @@ static int vm_build(struct machine *machine)
 		.dev_path = config->dev_path,
 		.memory_bytes = config->memory_bytes,
 		.vcpu_count = config->vcpu_count,
+		.vcpu_processors = &config->cpu_processors,
 		.arch_options = config->arch_options,
 		.vcpu_filter = sandbox_vcpu_filter(&machine->sandbox),
 	};
@@ -92,7 +94,7 @@ static int board_build(struct machine *machine)
 	return board_create(&machine->board, &machine->board_config, &machine->vm);
 }
 
-/* How many workers of its own a device has; 0: it shares one. */
+/* How many workers of its own a device wants; 0: it shares one. */
 static unsigned own_workers(const struct machine_config *config, unsigned device)
 {
 	const struct device_config *entry = &config->devices[device];
@@ -101,66 +103,82 @@ static unsigned own_workers(const struct machine_config *config, unsigned device
 		       entry->type->worker_count(entry->options, config->vcpu_count) : 0;
 }
 
-/* Looking for work takes the guest's time where both have one processor. */
-static uint64_t io_poll_ns(const struct machine *machine)
+/* How many serve it, all different ones. */
+static unsigned worker_count(const struct machine_config *config, unsigned device)
+{
+	unsigned own = own_workers(config, device);
+	unsigned count = own ? own : 1;
+
+	return config->io_threads ? (unsigned)min_u64(count, config->io_threads) : count;
+}
+
+/*
+ * Looking for work takes the guest's time where both have one processor, or the
+ * user has put this thread on one of the guest's.
+ */
+static uint64_t io_poll_ns(const struct machine *machine, const unsigned *processor)
 {
 	cpu_set_t set;
 
 	if (sched_getaffinity(0, sizeof(set), &set) || CPU_COUNT(&set) < 2)
 		return 0;
+	if (processor && cpu_list_has(&machine->config->cpu_processors, *processor))
+		return 0;
 	return machine->config->io_poll_us * UINT64_C(1000);
 }
 
-/* "io0-blk0": the worker's number, and whom it serves. */
-static int io_worker_create(struct machine *machine, const struct device_config *device)
+/* `serves` ends its name, "io0" and what it serves. */
+static int io_worker_create(struct machine *machine, const char *serves, unsigned files)
 {
-	struct worker_config config = {
-		.entries = IO_RING_ENTRIES,
-		.files = IO_FILES,
-		.filter = sandbox_worker_filter(&machine->sandbox),
-		.poll_ns = io_poll_ns(machine),
-	};
+	unsigned index = machine->io_worker_count;
+	const unsigned *processor = cpu_list_at(&machine->config->io_processors, index);
 	char name[64];
+	const struct worker_config config = {
+		.name = name,
+		.entries = IO_RING_ENTRIES,
+		.files = files,
+		.filter = sandbox_worker_filter(&machine->sandbox),
+		.processor = processor,
+		.poll_ns = io_poll_ns(machine, processor),
+	};
 	int error;
 
-	snprintf(name, sizeof(name), "io%u-%s%s", machine->io_worker_count,
-		 device ? device->type->name : "shared",
-		 device ? device->name + strcspn(device->name, "0123456789") : "");
-	config.name = name;
-	error = worker_create(&machine->io_workers[machine->io_worker_count], &config);
+	snprintf(name, sizeof(name), "io%u%s", index, serves);
+	error = worker_create(&machine->io_workers[index], &config);
 	if (!error)
 		machine->io_worker_count++;
 	return error;
 }
 
-/*
- * device_workers lists, device after device, the workers that serve it. The
- * shared worker is made when the first device wants it.
- */
-static int io_workers_create(struct machine *machine)
+/* "-blk0": device's worker. */
+static int own_worker_create(struct machine *machine, const struct device_config *device)
+{
+	char serves[48];
+
+	snprintf(serves, sizeof(serves), "-%s%s", device->type->name,
+		 device->name + strcspn(device->name, "0123456789"));
+	return io_worker_create(machine, serves, IO_FILES);
+}
+
+/* Each device its own; the shared worker is made when the first device wants it. */
+static int own_workers_create(struct machine *machine)
 {
 	const struct machine_config *config = machine->config;
 	struct worker *shared = NULL;
-	unsigned total = 0, next = 0;
+	unsigned next = 0;
 	int error = 0;
 
-	for (unsigned i = 0; i < config->device_count; i++)
-		total += own_workers(config, i) + 1;
-	machine->io_workers = calloc(total + 1, sizeof(*machine->io_workers));
-	machine->device_workers = calloc(total + 1, sizeof(*machine->device_workers));
-	if (!machine->io_workers || !machine->device_workers)
-		return fail_host(ENOMEM, "machine: out of memory");
 	for (unsigned i = 0; !error && i < config->device_count; i++) {
 		unsigned own = own_workers(config, i);
 
 		for (unsigned j = 0; !error && j < own; j++) {
 			machine->device_workers[next++] =
 				&machine->io_workers[machine->io_worker_count];
-			error = io_worker_create(machine, &config->devices[i]);
+			error = own_worker_create(machine, &config->devices[i]);
 		}
 		if (!own && !shared) {
 			shared = &machine->io_workers[machine->io_worker_count];
-			error = io_worker_create(machine, NULL);
+			error = io_worker_create(machine, "-shared", IO_FILES);
 		}
 		if (!own)
 			machine->device_workers[next++] = shared;
@@ -168,15 +186,54 @@ static int io_workers_create(struct machine *machine)
 	return error;
 }
 
+/* Slots for all devices on one worker; nobody has more files than the process may open. */
+static unsigned pool_files(const struct machine_config *config)
+{
+	struct rlimit limit;
+	uint64_t wanted = (uint64_t)IO_FILES * config->device_count;
+
+	if (!getrlimit(RLIMIT_NOFILE, &limit) && limit.rlim_cur && wanted >= limit.rlim_cur)
+		wanted = limit.rlim_cur - 1; /* one is the worker's own */
+	return (unsigned)wanted;
+}
+
+/* --io-threads: `total` wishes, dealt out in turns. */
+static int pool_workers_create(struct machine *machine, unsigned total)
+{
+	unsigned count = (unsigned)min_u64(machine->config->io_threads, total);
+	int error = 0;
+
+	while (!error && machine->io_worker_count < count)
+		error = io_worker_create(machine, "", pool_files(machine->config));
+	for (unsigned i = 0; i < total; i++)
+		machine->device_workers[i] = &machine->io_workers[i % count];
+	return error;
+}
+
+/* device_workers lists, device after device, the workers that serve it. */
+static int io_workers_create(struct machine *machine)
+{
+	const struct machine_config *config = machine->config;
+	unsigned total = 0;
+
+	for (unsigned i = 0; i < config->device_count; i++)
+		total += worker_count(config, i);
+	machine->io_workers = calloc(total + 1, sizeof(*machine->io_workers));
+	machine->device_workers = calloc(total + 1, sizeof(*machine->device_workers));
+	if (!machine->io_workers || !machine->device_workers)
+		return fail_host(ENOMEM, "machine: out of memory");
+	return config->io_threads ? pool_workers_create(machine, total) :
+				    own_workers_create(machine);
+}
+
 static int device_build(struct machine *machine, unsigned index, unsigned first_worker)
 {
 	const struct device_config *entry = &machine->config->devices[index];
-	unsigned own = own_workers(machine->config, index);
 	const struct virtio_deps deps = {
 		.name = entry->name,
 		.memory = &machine->vm.memory,
 		.workers = (struct worker *const *)&machine->device_workers[first_worker],
-		.worker_count = own ? own : 1,
+		.worker_count = worker_count(machine->config, index),
 		.packed_ring = machine->config->packed_ring,
 		.terminal = entry->terminal ? &machine->terminal : NULL,
 	};
@@ -203,12 +260,11 @@ static int devices_build(struct machine *machine)
 	if (!machine->devices)
 		return fail_host(ENOMEM, "machine: out of memory");
 	for (unsigned i = 0; i < config->device_count; i++) {
-		unsigned own = own_workers(config, i);
 		int error = device_build(machine, i, first_worker);
 
 		if (error)
 			return error;
-		first_worker += own ? own : 1;
+		first_worker += worker_count(config, i);
 	}
 	return 0;
 }

@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/cpu_list.h"
 #include "virtio/virtio.h"
 
 #define MACHINE_DEVICES_MAX 31 /* slots of PCI bus 0 beside the host bridge */
@@ -41,6 +42,9 @@ struct machine_config {
 	char *user; /* to become, or NULL */
 	bool packed_ring; /* offered by all devices; the guest decides */
 	unsigned stop_timeout_s; /* between the power button and cutting the power */
+	unsigned io_threads;	 /* that serve all devices in turns; 0: each has its own */
+	struct cpu_list io_processors;	/* worker N runs on the N-th */
+	struct cpu_list cpu_processors; /* vCPU N runs on the N-th */
 	unsigned io_poll_us;	 /* how long io workers look for work before they sleep */
 	bool no_defaults;
 	void *arch_options; /* read by arch_options.keys (core/arch.h) */

@@ -26,6 +26,7 @@ struct run_option {
 	/* `value` is NULL for an option without an argument. 0 or a failure, logged. */
 	int (*apply)(struct machine_config *config, const char *value);
 	const char *help;
+	bool tuning; /* help has it under its topic "tuning" */
 };
 
 static int string_set(char **field, const char *what, const char *value)
@@ -159,6 +160,33 @@ static int io_poll_us_set(struct machine_config *config, const char *value)
 	return 0;
 }
 
+static int io_threads_set(struct machine_config *config, const char *value)
+{
+	uint64_t count;
+
+	if (option_uint_parse(value, 1, 256, &count))
+		return fail(EINVAL, "--io-threads: '%s': expected a number from 1 to 256", value);
+	config->io_threads = (unsigned)count;
+	return 0;
+}
+
+static int processors_set(struct cpu_list *list, const char *what, const char *value)
+{
+	return cpu_list_parse(list, value) ?
+		       fail(EINVAL, "--%s: '%s': expected the host's processors, such as 0,4-7",
+			    what, value) : 0;
+}
+
+static int io_affinity_set(struct machine_config *config, const char *value)
+{
+	return processors_set(&config->io_processors, "io-affinity", value);
+}
+
+static int cpu_affinity_set(struct machine_config *config, const char *value)
+{
+	return processors_set(&config->cpu_processors, "cpu-affinity", value);
+}
+
 static int nodefaults_set(struct machine_config *config, const char *value)
 {
 	(void)value;
@@ -196,19 +224,25 @@ static const struct run_option plain_options[] = {
 	{ "console-port", 0, "PORT", machine_config_add_console_port,
 	  "another console or channel: name=N,path=P" },
 	{ "reboot", 0, "WHAT", reboot_set, "when the guest resets: exit (default) or restart" },
-	{ "ring", 0, "FORMAT", ring_set,
-	  "of the queues: split (default), packed if the guest can" },
 	{ "stop-timeout", 0, "SEC", stop_timeout_set,
 	  "from power button to power cut; 10 (default)" },
 	{ "sandbox", 0, "on|off|log", sandbox_set,
 	  "give up what a run does not need; on (default)" },
 	{ "user", 0, "NAME", user_set, "as root: run the guest as this user" },
-	{ "io-poll-us", 0, "US", io_poll_us_set,
-	  "how long to look for requests before sleeping; 50 (default)" },
 	{ "name", 0, "NAME", name_set, "for ringvm stop and list; guest-PID (default)" },
 	{ "nodefaults", 0, NULL, nodefaults_set, "no rng device, no kernel parameters of ours" },
 	{ "loglevel", 0, "LEVEL", loglevel_set, "error, warning, info (default) or debug" },
 	{ "dev", 0, "PATH", dev_set, "the KVM device; /dev/kvm (default)" },
+	{ "cpu-affinity", 0, "LIST", cpu_affinity_set,
+	  "processors of the host, one a virtual processor: 0,4-7", true },
+	{ "io-threads", 0, "N", io_threads_set,
+	  "threads that serve all devices in turns; else each device has its own", true },
+	{ "io-affinity", 0, "LIST", io_affinity_set,
+	  "processors of the host, one a thread that serves devices", true },
+	{ "io-poll-us", 0, "US", io_poll_us_set,
+	  "how long to look for requests before sleeping; 50 (default)", true },
+	{ "ring", 0, "FORMAT", ring_set,
+	  "of the queues: split (default), packed if the guest can", true },
 };
 
 static unsigned arch_option_count(void)
@@ -336,18 +370,30 @@ static bool is_plain_option(const char *name)
 	return false;
 }
 
+static void help_plain(FILE *out, bool tuning)
+{
+	for (unsigned i = 0; i < ARRAY_SIZE(plain_options); i++)
+		if (plain_options[i].tuning == tuning)
+			help_line(out, plain_options[i].letter, plain_options[i].name,
+				  plain_options[i].argument, plain_options[i].help);
+}
+
 static void help_overview(FILE *out)
 {
 	fprintf(out, "usage: ringvm run [KERNEL] [options]\n\n");
-	for (unsigned i = 0; i < ARRAY_SIZE(plain_options); i++)
-		help_line(out, plain_options[i].letter, plain_options[i].name,
-			  plain_options[i].argument, plain_options[i].help);
+	help_plain(out, false);
 	for (unsigned i = 0; device_types[i]; i++)
 		if (device_types[i]->option && !is_plain_option(device_types[i]->option))
 			help_line(out, device_types[i]->option_letter, device_types[i]->option,
 				  device_types[i]->keys ? "..." : NULL,
 				  device_types[i]->option_help);
-	fprintf(out, "More: ringvm run --help=disk, =network, =console-port, =arch\n");
+	fprintf(out, "More: ringvm run --help=disk, =network, =console-port, =tuning, =arch\n");
+}
+
+static void help_tuning(FILE *out)
+{
+	fprintf(out, "Options of ringvm run that trade one cost for another:\n\n");
+	help_plain(out, true);
 }
 
 static void help_arch(FILE *out)
@@ -375,6 +421,10 @@ bool machine_options_help(FILE *out, const char *topic)
 
 	if (!topic) {
 		help_overview(out);
+		return true;
+	}
+	if (!strcmp(topic, "tuning")) {
+		help_tuning(out);
 		return true;
 	}
 	if (!strcmp(topic, "arch")) {

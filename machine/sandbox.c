@@ -59,6 +59,7 @@ static const struct syscall_rule worker_calls[] = {
 	SYSCALL_IF_EQUAL(io_uring_register, 1, IORING_REGISTER_ENABLE_RINGS),
 	SYSCALL_IF_EQUAL(io_uring_register, 1, IORING_REGISTER_RING_FDS),
 	SYSCALL_IF_EQUAL(io_uring_register, 1, IORING_UNREGISTER_RING_FDS),
+	SYSCALL_IF_EQUAL(io_uring_register, 1, IORING_REGISTER_IOWQ_AFF),
 	/* Disks in memory; frames where the ring can't; random numbers; clients of consoles. */
 	SYSCALL_ALWAYS(preadv2),
 	SYSCALL_ALWAYS(pwritev2),

@@ -146,6 +146,19 @@ static void test_plain_options(void **state)
 	assert_int_equal(config.memory_bytes % (64 * KIB), 0);
 }
 
+static void test_threads(void **state)
+{
+	(void)state;
+	assert_int_equal(parse("bz"), 0);
+	assert_int_equal(config.io_threads, 0);
+	assert_null(cpu_list_at(&config.io_processors, 0));
+	assert_null(cpu_list_at(&config.cpu_processors, 0));
+	assert_int_equal(parse("bz --io-threads 2 --io-affinity 3,1 --cpu-affinity 0,4-6"), 0);
+	assert_int_equal(config.io_threads, 2);
+	assert_int_equal(*cpu_list_at(&config.io_processors, 1), 1);
+	assert_int_equal(*cpu_list_at(&config.cpu_processors, 3), 6);
+}
+
 static void test_command_line(void **state)
 {
 	(void)state;
@@ -191,6 +204,7 @@ static void test_refusals(void **state)
 		"bz --reboot maybe", "bz --ring round", "bz --name a/b", "bz --name .a", "bz --name ''",
 		"bz --loglevel loud", "bz --stop-timeout x", "bz -d", "bz -d ro", "bz -d a,bogus=1",
 		"bz -n mode=bridge", "bz --rng=1", "bz --console-port bogus=1",
+		"bz --io-threads 0", "bz --io-threads 257", "bz --io-affinity 1-", "bz --cpu-affinity x",
 	};
 
 	(void)state;
@@ -219,7 +233,8 @@ static void test_bus_has_a_last_slot(void **state)
 
 static void test_help_fits_a_screen(void **state)
 {
-	static const char *const topics[] = { NULL, "disk", "network", "console-port", "arch" };
+	static const char *const topics[] = { NULL, "disk", "network", "console-port", "tuning",
+						"arch" };
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(topics); i++) {
@@ -248,6 +263,7 @@ int main(void)
 		cmocka_unit_test_teardown(test_rng_is_there_once, teardown),
 		cmocka_unit_test_teardown(test_devices_keep_their_order, teardown),
 		cmocka_unit_test_teardown(test_plain_options, teardown),
+		cmocka_unit_test_teardown(test_threads, teardown),
 		cmocka_unit_test_teardown(test_command_line, teardown),
 		cmocka_unit_test_teardown(test_consoles, teardown),
 		cmocka_unit_test_teardown(test_refusals, teardown),

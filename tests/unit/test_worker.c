@@ -6,8 +6,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <sched.h>
 #include <semaphore.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -401,6 +403,75 @@ static void test_ring_refuses_what_a_data_path_does_not_need(void **state)
 	assert_int_equal(step.result, -EACCES);
 }
 
+static void allocate_start(struct worker_task *task)
+{
+	struct step *step = step_of_task(task);
+	struct io_uring_sqe *sqe = worker_sqe(&worker);
+
+	step->op.done = op_done;
+	step->slot = worker_add_file(&worker, step->fd);
+	io_uring_prep_fallocate(sqe, step->slot, 0, 0, 4096);
+	worker_arm(sqe, &step->op);
+}
+
+/* The last processor that the process may run on. */
+static unsigned last_processor(void)
+{
+	unsigned last = 0;
+	cpu_set_t set;
+
+	assert_int_equal(sched_getaffinity(0, sizeof(set), &set), 0);
+	for (unsigned i = 0; i < CPU_SETSIZE; i++)
+		if (CPU_ISSET(i, &set))
+			last = i;
+	return last;
+}
+
+/* How many threads run nowhere else. */
+static unsigned threads_on(unsigned processor)
+{
+	DIR *directory = opendir("/proc/self/task");
+	struct dirent *entry;
+	unsigned count = 0;
+	cpu_set_t set;
+
+	while ((entry = readdir(directory)))
+		if (atoi(entry->d_name) &&
+		    !sched_getaffinity(atoi(entry->d_name), sizeof(set), &set))
+			count += CPU_COUNT(&set) == 1 && CPU_ISSET(processor, &set);
+	closedir(directory);
+	return count;
+}
+
+/* An allocation is what the kernel takes a thread of its own for. */
+static void test_worker_and_its_helpers_stay_on_a_processor(void **state)
+{
+	const unsigned processor = last_processor(), none = CPU_SETSIZE - 1;
+	struct worker_config config = { "io-test", 32, 8, .processor = &processor };
+	struct step step = { 0 };
+	char path[] = "/tmp/ringvm-worker-XXXXXX";
+	unsigned before = threads_on(processor);
+
+	(void)state;
+	sem_init(&step.done, 0, 0);
+	step.fd = mkstemp(path);
+	assert_true(step.fd >= 0);
+	unlink(path);
+	assert_int_equal(worker_create(&worker, &config), 0);
+	assert_int_equal(worker_start(&worker), 0);
+	run(&step, allocate_start);
+	wait_for(&step.done);
+	/* Where the process has one processor, this thread was among them, too. */
+	assert_int_equal(threads_on(processor), before + 2);
+	worker_stop(&worker);
+	worker_destroy(&worker);
+	config.processor = &none;
+	assert_int_equal(worker_create(&worker, &config), 0);
+	assert_true(fail_is_host(worker_start(&worker)));
+	worker_destroy(&worker);
+	close(step.fd);
+}
+
 static void files_fill(struct worker_task *task)
 {
 	struct step *step = step_of_task(task);
@@ -447,6 +518,8 @@ static void test_run_on_the_calling_thread(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		/* First: no thread of another ring is about to end. */
+		cmocka_unit_test(test_worker_and_its_helpers_stay_on_a_processor),
 		cmocka_unit_test_setup_teardown(test_call_runs_on_the_worker, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_worker_hears_faults_only, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_posts_of_many_threads_all_arrive, setup,
