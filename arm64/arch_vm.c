@@ -157,6 +157,7 @@ int arch_vm_init_irqs(struct vm *vm)
 	switch (arch->gic.irqchip) {
 	case IRQCHIP_GICV3_ITS:
 		vm->irqs.msi_has_device_id = true;
+		vm->irqs.route = gic_route_its;
 		return 0;
 	case IRQCHIP_GICV2M:
 		vm->irqs.route = gicv2m_route;

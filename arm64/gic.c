@@ -18,6 +18,7 @@
 #include "core/vm.h"
 
 #define GICV2_VCPUS_MAX 8
+#define GITS_TRANSLATER 0x10040
 
 static const char *const names[] = {
 	[IRQCHIP_GICV3_ITS] = "gicv3-its",
@@ -148,6 +149,12 @@ int gic_complete(struct gic *gic, struct vm *vm)
 		error = gic_attribute_set(gic->its_fd, KVM_DEV_ARM_VGIC_GRP_CTRL,
 					  KVM_DEV_ARM_VGIC_CTRL_INIT, NULL);
 	return error;
+}
+
+int gic_route_its(struct kvm_irq_routing_entry *entry, const struct msi_message *message)
+{
+	(void)entry;
+	return message->address == LAYOUT_ITS_GPA + GITS_TRANSLATER ? 0 : -EINVAL;
 }
 
 int gic_route_nowhere(struct kvm_irq_routing_entry *entry, const struct msi_message *message)

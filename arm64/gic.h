@@ -39,6 +39,12 @@ static inline bool gic_is_v3(const struct gic *gic)
 int gic_complete(struct gic *gic, struct vm *vm);
 
 /*
+ * irq_router.route with an ITS: -EINVAL for a message that is not written to its
+ * doorbell. KVM would take that too, and lose what comes by it.
+ */
+int gic_route_its(struct kvm_irq_routing_entry *entry, const struct msi_message *message);
+
+/*
  * irq_router.route where there are no MSIs: -ENOTSUP. KVM would take the route,
  * and lose each message that comes by it.
  */

@@ -32,7 +32,8 @@ struct irq_router {
 	bool msi_has_device_id; /* the interrupt controller wants message.device_id */
 	/*
 	 * Makes a message the route that the interrupt controller has for it;
-	 * -errno: it has none. NULL: KVM takes messages as they are. lock.
+	 * -errno: it has none, or the message is no interrupt. NULL: KVM takes
+	 * messages as they are. lock.
 	 */
 	int (*route)(struct kvm_irq_routing_entry *entry, const struct msi_message *message);
 	uint64_t *gsi_used; /* bitmap of MSI GSIs; lock */

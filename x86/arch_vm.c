@@ -19,6 +19,7 @@
 #include "x86/cpuid.h"
 #include "x86/layout.h"
 #include "x86/memory_map.h"
+#include "x86/msi.h"
 
 /*
  * APIC id 255 is broadcast. Beyond it MSIs would do, by x2APIC and the extended
@@ -180,6 +181,7 @@ int arch_vm_init_irqs(struct vm *vm)
 {
 	struct kvm_irq_routing_entry pins[LAYOUT_IOAPIC_PINS];
 	int limit = vm_capability(vm, KVM_CAP_IRQ_ROUTING);
+	int error;
 
 	/* Nothing is connected to the 8259As: ACPI says that there are none. */
 	for (uint32_t i = 0; i < LAYOUT_IOAPIC_PINS; i++)
@@ -190,7 +192,10 @@ int arch_vm_init_irqs(struct vm *vm)
 		};
 	if (limit <= LAYOUT_IOAPIC_PINS)
 		return fail_host(ENOSYS, "%s: KVM has no interrupt routing", vm->config.dev_path);
-	return irq_router_init(&vm->irqs, &vm->kvm, pins, LAYOUT_IOAPIC_PINS, (uint32_t)limit);
+	error = irq_router_init(&vm->irqs, &vm->kvm, pins, LAYOUT_IOAPIC_PINS, (uint32_t)limit);
+	if (!error)
+		vm->irqs.route = msi_route;
+	return error;
 }
 
 int arch_vm_reset(struct vm *vm)

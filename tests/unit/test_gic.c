@@ -190,6 +190,22 @@ static void test_no_messages_without_a_receiver(void **state)
 	irq_router_destroy(&router);
 }
 
+static void test_messages_of_the_its(void **state)
+{
+	struct kvm_irq_routing_entry entry = { .type = KVM_IRQ_ROUTING_MSI };
+	struct msi_message message = { LAYOUT_ITS_GPA + 0x10040, 8192, 8 };
+
+	(void)state;
+	assert_int_equal(gic_route_its(&entry, &message), 0);
+	assert_int_equal(entry.type, KVM_IRQ_ROUTING_MSI);
+	message.address += BIT64(32);
+	assert_int_equal(gic_route_its(&entry, &message), -EINVAL);
+	message.address = LAYOUT_RAM_GPA;
+	assert_int_equal(gic_route_its(&entry, &message), -EINVAL);
+	message.address = 0xfee00000;
+	assert_int_equal(gic_route_its(&entry, &message), -EINVAL);
+}
+
 static void test_gicv2_interrupts_eight(void **state)
 {
 	int error;
@@ -312,6 +328,7 @@ int main(void)
 		cmocka_unit_test_setup(test_auto_takes_the_best, setup),
 		cmocka_unit_test_setup(test_what_is_not_there_is_refused, setup),
 		cmocka_unit_test_setup(test_no_messages_without_a_receiver, setup),
+		cmocka_unit_test_setup(test_messages_of_the_its, setup),
 		cmocka_unit_test_setup(test_gicv2_interrupts_eight, setup),
 		cmocka_unit_test_setup(test_features_are_wishes, setup),
 		cmocka_unit_test_setup(test_gicv3_forgets_tables_when_they_are_off, setup),
