@@ -4,16 +4,16 @@
  * must not (virtio 1.2, 4.1.4.3, 2.1, 2.5). What is refused changes nothing, whatever the width of
  * the access.
  */
-#include "kit/subject.h"
+#include "kit/hostile.h"
 #include "kit/tap.h"
 #include "kit/text.h"
 
 #define COMMON_BYTES 60 /* with queue_notify_data and queue_reset */
 #define STATUS_READY                                                                               \
 	(VIRTIO_CONFIG_S_ACKNOWLEDGE | VIRTIO_CONFIG_S_DRIVER | VIRTIO_CONFIG_S_FEATURES_OK)
-#define QUIET_NS      UINT64_C(20000000)
-#define FATAL_NS      UINT64_C(5000000000)
-#define BAD_HEAD      0xfff0
+#define QUIET_NS UINT64_C(20000000)
+#define FATAL_NS UINT64_C(5000000000)
+#define BAD_HEAD 0xfff0
 /* What a driver may change of any device's configuration. */
 #define BLK_WRITEBACK 32
 #define CONSOLE_EMERG 8
@@ -21,14 +21,6 @@
 #define Q_RESET	      58
 
 static const unsigned widths[] = { 1, 2, 4, 8 };
-
-static void wait_ns(uint64_t ns)
-{
-	uint64_t end = arch_now_ns() + ns;
-
-	while (arch_now_ns() < end)
-		arch_wait_ns(1000000);
-}
 
 static uint64_t read_width(uint64_t gpa, unsigned bytes)
 {
@@ -84,17 +76,18 @@ static bool is_quiet(struct virtio_device *device)
 	request_init(&request, device, 0);
 	virtqueue_add(queue, request.parts, request.count);
 	virtqueue_notify(queue);
-	wait_ns(QUIET_NS);
+	hostile_wait(QUIET_NS);
 	return !virtqueue_poll(queue, &used);
 }
 
 static void h32_queue_size(struct virtio_device *device)
 {
-	uint16_t index = subject_queue(device)->index, max = virtio_queue_max(device, index);
-	const uint16_t bad[] = { 0, 3, 0xffff, (uint16_t)(max + 1), (uint16_t)(max * 2) };
+	uint16_t bad[] = { 0, 3, 0xffff, 0, 0 }, max;
 
 	virtio_reset(device);
-	virtio_select(device, index);
+	max = virtio_queue_max(device, subject_queue(device)->index);
+	bad[3] = (uint16_t)(max + 1);
+	bad[4] = (uint16_t)(max * 2);
 	for (unsigned i = 0; i < ARRAY_COUNT(bad); i++) {
 		common_write16(device, VIRTIO_PCI_COMMON_Q_SIZE, 16);
 		common_write16(device, VIRTIO_PCI_COMMON_Q_SIZE, bad[i]);
@@ -259,8 +252,8 @@ static void h39_features(struct virtio_device *device)
 		virtio_accept(device, bad[i]);
 		virtio_set_status(device, STATUS_READY);
 		virtio_set_status(device, STATUS_READY | VIRTIO_CONFIG_S_DRIVER_OK);
-		refused = refused && !(virtio_status(device) & (VIRTIO_CONFIG_S_FEATURES_OK |
-								VIRTIO_CONFIG_S_DRIVER_OK));
+		refused = refused && !(virtio_status(device) &
+				       (VIRTIO_CONFIG_S_FEATURES_OK | VIRTIO_CONFIG_S_DRIVER_OK));
 	}
 	ok(refused, "H39 %s: features that were not offered, or without VERSION_1, are refused",
 	   device->name);
@@ -273,7 +266,7 @@ static void h39_no_queues(struct virtio_device *device)
 	for (uint16_t queue = 0; queue < device->queue_count; queue++)
 		mmio_write16(device->notify->gpa + (uint64_t)device->notify_multiplier * queue,
 			     queue);
-	wait_ns(QUIET_NS);
+	hostile_wait(QUIET_NS);
 	ok(virtio_status(device) == (STATUS_READY | VIRTIO_CONFIG_S_DRIVER_OK),
 	   "H39 %s: DRIVER_OK without a queue, each kicked, is a device at rest", device->name);
 	virtio_queue_enable(device, subject_queue(device)->index);
@@ -414,8 +407,8 @@ static void h41_read_only(struct virtio_device *device)
 {
 	static uint8_t before[256], after[256];
 	/* What the console's emergency write prints are empty lines. */
-	uint64_t value = device->type == VIRTIO_ID_CONSOLE ? UINT64_C(0x0a0a0a0a0a0a0a0a)
-							   : UINT64_MAX;
+	uint64_t value =
+		device->type == VIRTIO_ID_CONSOLE ? UINT64_C(0x0a0a0a0a0a0a0a0a) : UINT64_MAX;
 
 	if (!device->config || device->config->bytes > sizeof(before)) {
 		skip("no device configuration", "H41 %s: read-only configuration", device->name);
@@ -432,8 +425,11 @@ static void h41_read_only(struct virtio_device *device)
 	   device->name, device->config->bytes);
 }
 
-static void test(struct virtio_device *device)
+static void test(struct victim *victim)
 {
+	struct virtio_device *device = victim->device;
+
+	victim->is_well = false;
 	h32_queue_size(device);
 	h33_live(device);
 	h34_no_such_queue(device);
@@ -450,5 +446,5 @@ static void test(struct virtio_device *device)
 
 void guest_main(void)
 {
-	for_each_device(test);
+	hostile_run(test);
 }
