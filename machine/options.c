@@ -314,7 +314,7 @@ int machine_options_parse(struct machine_config *config, int argc, char **argv)
 
 	list_fill(&list);
 	opterr = 0;
-	optind = 1;
+	optind = 0; /* begins anew, in the middle of a word as well */
 	while (!error && (value = getopt_long(argc, argv, list.letters, list.longs, NULL)) != -1) {
 		if (value == 1)
 			error = kernel_set(config, optarg);
