@@ -1,0 +1,186 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Kernels for arm64, on any host: an Image whose header was bent, flat binaries
+ * and other files, gzip where zlib is there, much and little RAM. Refused, or
+ * loaded: then kernel, initrd and the room for the device tree are in RAM, share
+ * nothing, keep the alignment that the boot protocol wants, and hold the files'
+ * bytes. What lies outside of RAM is not there (guard pages).
+ */
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+
+#include "arm64/kernel.h"
+#include "arm64/kernel_image.h"
+#include "arm64/layout.h"
+#include "base/bytes.h"
+#include "base/log.h"
+#include "boot/gzip.h"
+#include "tests/fuzz/fuzz.h"
+#include "tests/fuzz/made_file.h"
+
+#define MEMORIES 4
+#define IMAGE_BYTES 3000
+#define HEADER_BYTES 64
+#define TREE_BYTES_MAX (2 * MIB)
+#define BLOCK (2 * MIB)
+
+static const uint64_t memory_sizes[MEMORIES] = { 2 * MIB, 5 * MIB + 64 * KIB, 64 * MIB,
+						 600 * MIB };
+static struct guest_memory memories[MEMORIES];
+static struct boot_files files;
+static struct made_file made;
+
+static void make_image(struct fuzz_input *input)
+{
+	uint8_t choice = fuzz_u8(input);
+
+	memset(made.bytes + HEADER_BYTES, 'k', IMAGE_BYTES - HEADER_BYTES);
+	store_le64(made.bytes + 8, (uint64_t)(choice & 7) * 64 * KIB); /* text_offset */
+	store_le64(made.bytes + 16, (uint64_t)(choice >> 3) * 128 * KIB); /* image_size */
+	store_le64(made.bytes + 24, 0xa); /* pages of 4 KiB, anywhere */
+	memcpy(made.bytes + 56, "ARM\x64", 4);
+	made.length = IMAGE_BYTES;
+	made_file_bend(&made, input, HEADER_BYTES);
+}
+
+static void make_gzip(void)
+{
+	/* "ringvm" three times. */
+	static const uint8_t packed[] = {
+		0x1f, 0x8b, 0x08, 0x00, 0x00, 0x00, 0x00, 0x00, 0x02, 0x03, 0x2b, 0xca, 0xcc,
+		0x4b, 0x2f, 0xcb, 0x55, 0x28, 0x42, 0xa6, 0x00, 0xb0, 0xf9, 0xcb, 0xba, 0x14,
+		0x00, 0x00, 0x00,
+	};
+
+	memcpy(made.bytes, packed, sizeof(packed));
+	made.length = sizeof(packed);
+}
+
+static void make_initrd(struct fuzz_input *input)
+{
+	static uint8_t initrd[4 * MIB];
+	uint8_t choice = fuzz_u8(input);
+	size_t length = (choice & 1 ? 16 * KIB : 1) * (1 + fuzz_u8(input));
+
+	files.initrd.fd = -1;
+	if (choice >= 0xc0)
+		return;
+	made_file_open(&files.initrd, "initrd");
+	memset(initrd, 'i', length);
+	made_file_fill(&files.initrd, initrd, length);
+}
+
+static void make_kernel(struct fuzz_input *input)
+{
+	uint8_t choice = fuzz_u8(input);
+
+	memset(made.bytes, 0, sizeof(made.bytes));
+	made.length = 0;
+	if (choice % 4 < 2)
+		make_image(input);
+	else if (choice % 4 == 2)
+		make_gzip();
+	if (choice & 0x10)
+		made.length -= (size_t)fuzz_number(input, 2) % (made.length + 1);
+	else
+		made_file_append(&made, input);
+	if (choice % 4 == 2)
+		made_file_bend(&made, input, made.length + 1);
+	made_file_fill(&files.kernel, made.bytes, made.length);
+	if (choice & 0x20)
+		made_file_resize(&files.kernel, made.length - fuzz_u8(input) % (made.length + 1));
+}
+
+static const uint8_t *ram(const struct kernel_config *config, uint64_t gpa, uint64_t length)
+{
+	const uint8_t *host = guest_memory_at(config->memory, gpa, length);
+
+	fuzz_check(host);
+	return host;
+}
+
+static void check_apart(uint64_t a, uint64_t a_bytes, uint64_t b, uint64_t b_bytes)
+{
+	fuzz_check(!a_bytes || !b_bytes || !ranges_overlap(a, a_bytes, b, b_bytes));
+}
+
+/* Of what the header says, image_size is what the kernel will use. */
+static uint64_t kernel_bytes(const struct boot_file *file)
+{
+	uint8_t header[HEADER_BYTES];
+
+	if (file->size_bytes < HEADER_BYTES || boot_file_read(file, 0, header, sizeof(header)) ||
+	    memcmp(header + 56, "ARM\x64", 4))
+		return file->size_bytes;
+	return max_u64(load_le64(header + 16), file->size_bytes);
+}
+
+static void check_loaded(const struct kernel_config *config, const struct kernel_places *places)
+{
+	const struct boot_file *kernel = &files.kernel;
+	uint64_t bytes = kernel_bytes(kernel);
+	static uint8_t content[MADE_FILE_BYTES];
+	const uint8_t *host = ram(config, places->kernel_gpa, bytes);
+
+	if (kernel->size_bytes <= sizeof(content)) {
+		fuzz_check(!boot_file_read(kernel, 0, content, kernel->size_bytes));
+		fuzz_check(!memcmp(host, content, kernel->size_bytes));
+	}
+	ram(config, places->tree_gpa, config->tree_bytes);
+	fuzz_check(places->tree_gpa % 8 == 0);
+	fuzz_check(places->tree_gpa / BLOCK ==
+		   (places->tree_gpa + config->tree_bytes - 1) / BLOCK);
+	check_apart(places->kernel_gpa, bytes, places->tree_gpa, config->tree_bytes);
+	fuzz_check((files.initrd.fd < 0) == !places->initrd_bytes);
+	if (!places->initrd_bytes)
+		return;
+	fuzz_check(places->initrd_bytes == files.initrd.size_bytes);
+	check_apart(places->kernel_gpa, bytes, places->initrd_gpa, places->initrd_bytes);
+	check_apart(places->tree_gpa, config->tree_bytes, places->initrd_gpa,
+		    places->initrd_bytes);
+	host = ram(config, places->initrd_gpa, places->initrd_bytes);
+	fuzz_check(host[0] == 'i' && !memcmp(host, host + 1, places->initrd_bytes - 1));
+}
+
+int LLVMFuzzerInitialize(int *argc, char ***argv)
+{
+	(void)argc;
+	(void)argv;
+	log_set_level(LOG_LEVEL_ERROR);
+	prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0); /* few bytes of each page are touched */
+	for (unsigned i = 0; i < MEMORIES; i++)
+		fuzz_check(!guest_memory_add(&memories[i], LAYOUT_RAM_GPA, memory_sizes[i]));
+	return 0;
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	struct fuzz_input input = fuzz_input(data, size);
+	uint8_t choice = fuzz_u8(&input);
+	uint64_t limit = memory_sizes[choice % MEMORIES];
+	struct kernel_config config = {
+		.memory = &memories[choice % MEMORIES],
+		.memory_bytes = limit,
+		.files = &files,
+		.granules = fuzz_u8(&input) & 0xf,
+		.tree_bytes = 1 + fuzz_number(&input, 3) % TREE_BYTES_MAX,
+	};
+	struct kernel_places places;
+	int error;
+
+	made_file_open(&files.kernel, "kernel");
+	make_initrd(&input);
+	make_kernel(&input);
+	error = gzip_expand(&files.kernel, limit);
+	fuzz_check(error || files.kernel.size_bytes <= limit);
+	if (!error)
+		error = kernel_load(&config, &places);
+	fuzz_check(error <= 0);
+	if (!error)
+		check_loaded(&config, &places);
+	guest_memory_clear(&memories[choice % MEMORIES]);
+	boot_file_close(&files.initrd);
+	boot_file_close(&files.kernel);
+	return 0;
+}
