@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/bytes.h"
+#include "core/fetch.h"
 
 enum transfer { TRANSFER_OUT, TRANSFER_IN, TRANSFER_NONE };
 
@@ -61,6 +62,9 @@ static bool chain_take_writable(struct chain *chain, void *data, uint64_t length
 
 bool chain_pull(struct chain *chain, void *data, size_t length)
 {
+	/* Counted from the end, the place needs no field of its own; no chain is longer. */
+	if (chain->window && chain->window == fetch_window() && length <= chain->readable_bytes)
+		fetch_note(FETCH_DATA, BIT64(32) - chain->readable_bytes, length);
 	return chain_take_readable(chain, data, length, TRANSFER_OUT);
 }
 

@@ -17,6 +17,7 @@
 struct chain {
 	uint16_t head;
 	uint16_t readable_count, writable_count; /* iovecs left */
+	uint16_t window; /* in which it was popped, see core/fetch.h */
 	struct iovec *readable, *writable;
 	uint64_t readable_bytes, writable_bytes; /* left */
 };

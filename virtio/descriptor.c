@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "base/bytes.h"
+#include "core/fetch.h"
 
 /* Where the walk is: the queue's own table first, then at most one indirect one. */
 struct walk {
@@ -22,11 +23,13 @@ struct walk {
  * An indirect table need not be aligned, hence memcpy; the empty asm keeps the
  * compiler from going back to guest memory for a field that it has read.
  */
-static struct vring_desc descriptor_copy(const uint8_t *source)
+static struct vring_desc descriptor_copy(const struct walk *walk, uint16_t index)
 {
 	struct vring_desc copy;
 
-	memcpy(&copy, source, sizeof(copy));
+	fetch_note(walk->indirect ? FETCH_TABLE : FETCH_DESCRIPTOR, walk->steps * sizeof(copy),
+		   sizeof(copy));
+	memcpy(&copy, walk->entries + index * sizeof(copy), sizeof(copy));
 	__asm__ volatile("" : "+m"(copy));
 	return (struct vring_desc){
 		.addr = le64toh(copy.addr),
@@ -107,9 +110,10 @@ enum descriptor_verdict descriptor_walk(const struct descriptor_table *table, ui
 	do {
 		if (descriptor.next >= walk.count)
 			return descriptor_corrupt(parts, "next descriptor out of range");
-		if (walk.steps++ == walk.count)
+		if (walk.steps == walk.count)
 			return descriptor_corrupt(parts, "loop in a descriptor chain");
-		descriptor = descriptor_copy(walk.entries + descriptor.next * sizeof(descriptor));
+		descriptor = descriptor_copy(&walk, descriptor.next);
+		walk.steps++;
 
 		if (descriptor.flags & VRING_DESC_F_INDIRECT) {
 			enum descriptor_verdict entered =
@@ -126,13 +130,22 @@ enum descriptor_verdict descriptor_walk(const struct descriptor_table *table, ui
 	return verdict;
 }
 
-/* As a split one, with the buffer id for `next`. */
-static struct vring_desc packed_copy(const uint8_t *source)
+/*
+ * As a split one, with the buffer id for `next`. The head's flags, which come
+ * last, were read to see that it is there, and are not read again.
+ */
+static struct vring_desc packed_copy(const uint8_t *source, const uint16_t *head_flags)
 {
 	struct vring_packed_desc copy;
 
 	static_assert(sizeof(copy) == sizeof(struct vring_desc), "both are 16 bytes");
-	memcpy(&copy, source, sizeof(copy));
+	static_assert(offsetof(struct vring_packed_desc, flags) == 14, "flags come last");
+	if (head_flags) {
+		copy.flags = htole16(*head_flags);
+		memcpy(&copy, source, offsetof(struct vring_packed_desc, flags));
+	} else {
+		memcpy(&copy, source, sizeof(copy));
+	}
 	__asm__ volatile("" : "+m"(copy));
 	return (struct vring_desc){
 		.addr = le64toh(copy.addr),
@@ -140,6 +153,26 @@ static struct vring_desc packed_copy(const uint8_t *source)
 		.flags = le16toh(copy.flags),
 		.next = le16toh(copy.id),
 	};
+}
+
+static struct vring_desc packed_entry(const struct walk *walk)
+{
+	const uint64_t place = walk->steps * sizeof(struct vring_desc);
+
+	fetch_note(FETCH_TABLE, place, sizeof(struct vring_desc));
+	return packed_copy(walk->entries + place, NULL);
+}
+
+static struct vring_desc packed_descriptor(const struct descriptor_table *table,
+					   const struct packed_list *list, uint16_t place)
+{
+	const uint8_t *source = (const uint8_t *)table->entries +
+				packed_offset(place) * sizeof(struct vring_desc);
+	const bool is_head = !list->count;
+
+	fetch_note(FETCH_DESCRIPTOR, list->count * sizeof(struct vring_desc),
+		   is_head ? offsetof(struct vring_packed_desc, flags) : sizeof(struct vring_desc));
+	return packed_copy(source, is_head ? &list->head_flags : NULL);
 }
 
 /* 2.8.7: one entry after the other; of their flags only WRITE means anything. */
@@ -151,7 +184,7 @@ static enum descriptor_verdict packed_table(const struct descriptor_table *table
 	enum descriptor_verdict verdict = descriptor_enter(table, descriptor, &walk, parts);
 
 	for (; verdict == DESCRIPTOR_OK && walk.steps < walk.count; walk.steps++) {
-		struct vring_desc entry = packed_copy(walk.entries + walk.steps * sizeof(entry));
+		struct vring_desc entry = packed_entry(&walk);
 
 		verdict = descriptor_add(table, &entry, parts);
 	}
@@ -166,7 +199,6 @@ enum descriptor_verdict descriptor_walk_packed(const struct descriptor_table *ta
 					       struct packed_list *list,
 					       struct descriptor_parts *parts)
 {
-	const uint8_t *entries = table->entries;
 	enum descriptor_verdict verdict = DESCRIPTOR_OK;
 	uint16_t place = list->place;
 	struct vring_desc descriptor;
@@ -175,7 +207,7 @@ enum descriptor_verdict descriptor_walk_packed(const struct descriptor_table *ta
 	do {
 		if (list->count == list->room)
 			return descriptor_corrupt(parts, "more descriptors than the ring has");
-		descriptor = packed_copy(entries + packed_offset(place) * sizeof(descriptor));
+		descriptor = packed_descriptor(table, list, place);
 		if (!packed_is_available(descriptor.flags, place))
 			return descriptor_corrupt(parts, "list goes on where none is available");
 		place = packed_advance(place, 1, table->size);

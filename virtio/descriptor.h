@@ -84,9 +84,12 @@ static inline bool packed_is_available(uint16_t flags, uint16_t place)
 						    VRING_PACKED_DESC_F_USED);
 }
 
-/* A buffer of a packed ring: where it begins, and what the ring has room for, go in. */
+/*
+ * A buffer of a packed ring: where it begins, what the ring has room for, and
+ * the first descriptor's flags, read with acquire, go in.
+ */
 struct packed_list {
-	uint16_t place, room;
+	uint16_t place, room, head_flags;
 	uint16_t id, count; /* found: what the driver calls it, and its descriptors */
 };
 

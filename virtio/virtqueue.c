@@ -11,6 +11,7 @@
 
 #include "base/bytes.h"
 #include "base/fd.h"
+#include "core/fetch.h"
 #include "virtio/virtio.h"
 #include "virtio/virtqueue_run.h"
 
@@ -41,8 +42,10 @@ static bool virtqueue_available(struct virtqueue *queue)
 {
 	const struct virtqueue_ring *ring = queue->run->ring;
 
+	fetch_open();
 	if (ring->look(queue))
 		return true;
+	fetch_close();
 	if (virtio_silenced(queue->device))
 		return false;
 	if (worker_polls(queue->worker)) {
@@ -50,7 +53,11 @@ static bool virtqueue_available(struct virtqueue *queue)
 		return false;
 	}
 	ring->want_kicks(queue, true);
-	return ring->look(queue);
+	fetch_open(); /* on purpose anew: the driver may not have seen our wish */
+	if (ring->look(queue))
+		return true;
+	fetch_close();
+	return false;
 }
 
 /* The worker looks at a ring that was empty. */
@@ -120,6 +127,7 @@ static bool virtqueue_keep(struct virtqueue *queue, struct virtqueue_head *head,
 		.writable = iov + parts->readable_count,
 		.readable_bytes = parts->readable_bytes,
 		.writable_bytes = parts->writable_bytes,
+		.window = fetch_window(),
 	};
 	return true;
 }

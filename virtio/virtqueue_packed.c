@@ -14,6 +14,7 @@
 #include <assert.h>
 
 #include "base/bytes.h"
+#include "core/fetch.h"
 #include "virtio/virtio.h"
 
 static_assert(VIRTQUEUE_MAX < PACKED_WRAP, "an offset fits below the wrap counter");
@@ -76,13 +77,15 @@ static void packed_want_kicks(struct virtqueue *queue, bool wanted)
 
 static bool packed_look(struct virtqueue *queue)
 {
-	const struct packed_ring *packed = &queue->run->packed;
+	struct packed_ring *packed = &queue->run->packed;
 	uint16_t offset = packed_offset(queue->next_avail);
 
+	fetch_note(FETCH_DESCRIPTOR, offsetof(struct vring_packed_desc, flags),
+		   sizeof(packed->ring->flags));
 	/* Pairs with the driver's release of the first flags: the whole list is there. */
-	return packed_is_available(
-		le16toh(__atomic_load_n(&packed->ring[offset].flags, __ATOMIC_ACQUIRE)),
-		queue->next_avail);
+	packed->head_flags =
+		le16toh(__atomic_load_n(&packed->ring[offset].flags, __ATOMIC_ACQUIRE));
+	return packed_is_available(packed->head_flags, queue->next_avail);
 }
 
 /* Descriptors of chains in flight. */
@@ -102,6 +105,7 @@ static enum descriptor_verdict packed_take(struct virtqueue *queue,
 	struct packed_list list = {
 		.place = queue->next_avail,
 		.room = table->size - packed_outstanding(queue),
+		.head_flags = queue->run->packed.head_flags,
 	};
 	enum descriptor_verdict verdict = descriptor_walk_packed(table, &list, parts);
 

@@ -61,6 +61,7 @@ struct packed_ring {
 	uint16_t burst_place, burst_flags; /* the used descriptor that is not shown yet */
 	unsigned burst;                    /* descriptors used since the driver was shown any */
 	uint16_t free_slot;                /* the first of the free heads[] */
+	uint16_t head_flags;               /* of the next descriptor, when we looked */
 };
 
 struct virtqueue_run {

@@ -7,6 +7,7 @@
 #include "virtio/virtqueue_run.h"
 
 #include "base/bytes.h"
+#include "core/fetch.h"
 #include "virtio/virtio.h"
 
 struct ring_layout {
@@ -89,6 +90,7 @@ static bool split_look(struct virtqueue *queue)
 	if (split->avail_idx != queue->next_avail)
 		return true;
 	/* Pairs with the driver's release of avail->idx: ring entries and descriptors are there. */
+	fetch_note(FETCH_INDEX, 0, sizeof(split->avail->idx));
 	split->avail_idx = le16toh(__atomic_load_n(&split->avail->idx, __ATOMIC_ACQUIRE));
 	available = (uint16_t)(split->avail_idx - queue->next_avail);
 	if (available > run->table.size) {
@@ -106,6 +108,7 @@ static enum descriptor_verdict split_take(struct virtqueue *queue, struct virtqu
 	uint16_t place = queue->next_avail & (run->table.size - 1);
 	uint16_t head = le16toh(__atomic_load_n(&run->split.avail->ring[place], __ATOMIC_RELAXED));
 
+	fetch_note(FETCH_HEAD, 0, sizeof(head));
 	if (head >= run->table.size)
 		return descriptor_corrupt(parts, "head out of range");
 	if (run->heads[head].busy)
