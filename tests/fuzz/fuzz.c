@@ -26,8 +26,12 @@ void fuzz_bytes(struct fuzz_input *input, void *bytes, size_t length)
 		*cursor++ = fuzz_u8(input);
 }
 
+void (*fuzz_at_failure)(void);
+
 void fuzz_failed(const char *file, int line, const char *what)
 {
 	fprintf(stderr, "%s:%d: does not hold: %s\n", file, line, what);
+	if (fuzz_at_failure)
+		fuzz_at_failure();
 	abort();
 }

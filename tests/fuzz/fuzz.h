@@ -41,7 +41,8 @@ static inline uint8_t fuzz_u8(struct fuzz_input *input)
 	return (uint8_t)fuzz_number(input, 1);
 }
 
-/* Says where and what, and aborts: libFuzzer keeps the input. */
+/* Says where and what, and aborts: libFuzzer keeps the input. Before that: if not NULL. */
+extern void (*fuzz_at_failure)(void);
 void fuzz_failed(const char *file, int line, const char *what) __attribute__((noreturn));
 
 #define fuzz_check(condition)                                                                      \

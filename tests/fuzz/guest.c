@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/fd.h"
+#include "tests/fuzz/guest_packed.h"
 
 /* ---- Memory ---- */
 
@@ -101,6 +102,8 @@ static void allow_chain(struct guest *guest, const struct guest_chain *chain)
 
 static uint64_t used_bytes(const struct guest_queue *queue)
 {
+	if (queue->packed)
+		return sizeof(struct vring_packed_desc_event);
 	return sizeof(uint16_t) * 3 + sizeof(struct vring_used_elem) * queue->size;
 }
 
@@ -126,6 +129,8 @@ void guest_audit(struct guest *guest)
 		struct guest_queue *queue = &guest->queues[i];
 
 		allow(guest, queue->used_gpa, used_bytes(queue));
+		if (queue->packed)
+			allow(guest, queue->desc_gpa, queue->size * sizeof(struct vring_desc));
 		for (unsigned head = 0; head < queue->size; head++)
 			if (queue->chains[head].offered)
 				allow_chain(guest, &queue->chains[head]);
@@ -159,6 +164,7 @@ struct guest_queue *guest_queue_lay_out(struct guest *guest, struct virtqueue *q
 		.size = size,
 		.event_idx = virtio_has(device, VIRTIO_RING_F_EVENT_IDX),
 		.indirect = virtio_has(device, VIRTIO_RING_F_INDIRECT_DESC),
+		.packed = virtio_has(device, VIRTIO_F_RING_PACKED),
 		.desc_gpa = guest_ring_space(guest, size * sizeof(struct vring_desc)),
 		.avail_gpa = guest_ring_space(guest, sizeof(uint16_t) * (3u + size)),
 		.slots_gpa = guest_data_space(guest, data_bytes),
@@ -167,7 +173,29 @@ struct guest_queue *guest_queue_lay_out(struct guest *guest, struct virtqueue *q
 	};
 	own->used_gpa = guest_ring_space(guest, used_bytes(own));
 	fuzz_check(own->desc_gpa && own->avail_gpa && own->used_gpa && own->slots_gpa);
+	if (own->packed)
+		guest_packed_begin(own);
 	return own;
+}
+
+static void clear(struct guest *guest, uint64_t gpa, uint64_t bytes)
+{
+	memset(guest_at(guest, gpa, bytes), 0, bytes);
+	memset(copy_at(guest, gpa), 0, bytes);
+}
+
+void guest_queue_rewind(struct guest_queue *queue)
+{
+	queue->avail_idx = queue->kicked_idx = queue->last_used = queue->asked_used = 0;
+	queue->free = queue->size;
+	queue->quiet = false;
+	memset(queue->busy, 0, sizeof(queue->busy));
+	memset(queue->chains, 0, sizeof(queue->chains));
+	clear(queue->guest, queue->desc_gpa, queue->size * sizeof(struct vring_desc));
+	clear(queue->guest, queue->avail_gpa, sizeof(uint16_t) * (3u + queue->size));
+	clear(queue->guest, queue->used_gpa, used_bytes(queue));
+	if (queue->packed)
+		guest_packed_begin(queue);
 }
 
 void guest_queue_set_up(struct guest_queue *queue)
@@ -260,22 +288,44 @@ void guest_queue_add(struct guest_queue *queue, const struct guest_part *parts, 
 	};
 	memcpy(chain->parts, parts, count * sizeof(*parts));
 	queue->busy[head] = true;
+	queue->free -= chain->descriptors;
+	if (queue->packed) {
+		guest_packed_add(queue, head, chain, table_gpa);
+		return;
+	}
 	if (table_gpa)
 		store_table(queue, head, chain, table_gpa);
 	else
 		store_chain(queue, head, chain);
-	queue->free -= chain->descriptors;
 	guest_queue_add_head(queue, head);
+}
+
+void guest_queue_store_any(struct guest_queue *queue, uint16_t index,
+			   const struct vring_desc *desc)
+{
+	if (queue->packed)
+		guest_packed_store_any(queue, index, desc);
+	else
+		guest_store(queue->guest, queue->desc_gpa + index * sizeof(*desc), desc,
+			    sizeof(*desc));
 }
 
 void guest_queue_add_head(struct guest_queue *queue, uint16_t head)
 {
+	if (queue->packed) {
+		guest_packed_add_head(queue);
+		return;
+	}
 	guest_store_le(queue->guest, queue->avail_gpa + offsetof(struct vring_avail, ring) +
 		       (queue->avail_idx++ & (queue->size - 1u)) * sizeof(uint16_t), head, 2);
 }
 
 void guest_queue_publish(struct guest_queue *queue)
 {
+	if (queue->packed) {
+		guest_packed_publish(queue);
+		return;
+	}
 	guest_store_le(queue->guest, queue->avail_gpa + offsetof(struct vring_avail, idx),
 		       queue->avail_idx, 2);
 }
@@ -285,7 +335,9 @@ bool guest_queue_kick(struct guest_queue *queue)
 	uint16_t old = queue->kicked_idx;
 	bool wanted;
 
-	if (queue->event_idx)
+	if (queue->packed)
+		wanted = guest_packed_wants_kick(queue);
+	else if (queue->event_idx)
 		wanted = vring_need_event((uint16_t)guest_load_le(queue->guest, queue->used_gpa +
 								  used_bytes(queue) - 2, 2),
 					  queue->avail_idx, old);
@@ -297,12 +349,35 @@ bool guest_queue_kick(struct guest_queue *queue)
 	return wanted;
 }
 
-void guest_queue_ask(struct guest_queue *queue, uint16_t later)
+void guest_queue_ask(struct guest_queue *queue, uint16_t later, bool quiet)
 {
+	if (queue->packed)
+		later %= queue->size; /* what a place can say */
 	queue->asked_used = (uint16_t)(queue->last_used + later);
-	if (queue->event_idx)
+	queue->quiet = quiet && !queue->event_idx;
+	if (queue->packed)
+		guest_packed_ask(queue, later);
+	else if (queue->event_idx)
 		guest_store_le(queue->guest, queue->avail_gpa + sizeof(uint16_t) *
 			       (2u + queue->size), queue->asked_used, 2);
+	else
+		guest_store_le(queue->guest, queue->avail_gpa,
+			       queue->quiet ? VRING_AVAIL_F_NO_INTERRUPT : 0, 2);
+}
+
+uint16_t guest_queue_used(const struct guest_queue *queue)
+{
+	if (queue->packed)
+		return guest_packed_used(queue);
+	return (uint16_t)guest_load_le(queue->guest, queue->used_gpa +
+				       offsetof(struct vring_used, idx), 2);
+}
+
+bool guest_queue_wants_call(const struct guest_queue *queue, uint16_t old, uint16_t used)
+{
+	if (queue->event_idx)
+		return vring_need_event(queue->asked_used, used, old);
+	return used != old && !queue->quiet;
 }
 
 /* ---- What comes back ---- */
@@ -331,28 +406,41 @@ static void free_descriptors(struct guest_queue *queue, uint16_t head,
 	queue->free += chain->descriptors;
 }
 
+/* The next used element; false: none. */
+static bool split_take(const struct guest_queue *queue, uint32_t *head, uint32_t *bytes)
+{
+	uint64_t element = queue->used_gpa + offsetof(struct vring_used, ring) +
+			   (queue->last_used & (queue->size - 1u)) * sizeof(struct vring_used_elem);
+	uint16_t idx = guest_queue_used(queue);
+
+	if (idx == queue->last_used)
+		return false;
+	fuzz_check((uint16_t)(idx - queue->last_used) <= queue->size);
+	*head = (uint32_t)guest_load_le(queue->guest, element, 4);
+	*bytes = (uint32_t)guest_load_le(queue->guest, element + 4, 4);
+	return true;
+}
+
 struct guest_chain *guest_queue_take(struct guest_queue *queue, uint32_t *bytes)
 {
 	struct guest *guest = queue->guest;
-	uint64_t element = queue->used_gpa + offsetof(struct vring_used, ring) +
-			   (queue->last_used & (queue->size - 1u)) * sizeof(struct vring_used_elem);
-	uint16_t idx = (uint16_t)guest_load_le(guest, queue->used_gpa +
-					       offsetof(struct vring_used, idx), 2);
 	struct guest_chain *chain;
 	uint32_t head;
 
-	if (idx == queue->last_used || guest->hostile)
+	if (guest->hostile || !(queue->packed ? guest_packed_take(queue, &head, bytes) :
+						split_take(queue, &head, bytes)))
 		return NULL;
-	fuzz_check((uint16_t)(idx - queue->last_used) <= queue->size);
-	head = (uint32_t)guest_load_le(guest, element, 4);
-	*bytes = (uint32_t)guest_load_le(guest, element + 4, 4);
 	fuzz_check(head < queue->size);
 	chain = &queue->chains[head];
 	fuzz_check(chain->offered); /* each head comes back once */
 	fuzz_check(*bytes <= guest_chain_bytes(chain, true));
-	queue->last_used++;
 	chain->offered = false;
 	allow_chain(guest, chain);
+	if (queue->packed) {
+		guest_packed_free(queue, (uint16_t)head, chain);
+		return chain;
+	}
+	queue->last_used++;
 	free_descriptors(queue, (uint16_t)head, chain);
 	return chain;
 }

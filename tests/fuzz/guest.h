@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * A guest for fuzz targets: RAM of two regions between guard pages, a copy of
- * it that says what the device may not have changed, and split rings as a driver
- * drives them, well or badly. All on the target's one thread.
+ * it that says what the device may not have changed, and split or packed rings
+ * as a driver drives them, well or badly. All on the target's one thread.
  *
  * While the guest is honest everything that the device does is checked; what
  * it may write is its used rings and the writable parts of chains it was given.
@@ -41,17 +41,24 @@ struct guest_chain {
 	uint64_t tag; /* the target's */
 };
 
+/*
+ * avail_idx, kicked_idx, last_used and asked_used run freely over 16 bits: in a
+ * split ring they count chains, in a packed one descriptors.
+ */
 struct guest_queue {
 	struct guest *guest;
 	struct virtqueue *queue;
 	uint16_t size;
-	bool event_idx, indirect; /* negotiated */
-	uint64_t desc_gpa, avail_gpa, used_gpa;
+	bool event_idx, indirect, packed; /* negotiated */
+	uint64_t desc_gpa, avail_gpa, used_gpa; /* packed: ring, driver area, device area */
 	uint64_t slots_gpa, slot_bytes; /* memory of each head, for its chain */
 	uint16_t avail_idx, kicked_idx, last_used, free;
 	uint16_t asked_used; /* the used event that the device was told */
-	bool busy[GUEST_HEADS_MAX]; /* descriptors */
-	struct guest_chain chains[GUEST_HEADS_MAX]; /* by head */
+	bool quiet; /* without events: it was told not to interrupt */
+	/* Packed: where the next one goes and comes back; the flags that are held back. */
+	uint16_t avail_place, used_place, first_place, first_flags;
+	bool busy[GUEST_HEADS_MAX]; /* descriptors; packed: ids */
+	struct guest_chain chains[GUEST_HEADS_MAX]; /* by head; packed: by id */
 };
 
 struct guest {
@@ -79,12 +86,14 @@ uint64_t guest_data_space(struct guest *guest, uint64_t bytes);
 /* ACKNOWLEDGE to FEATURES_OK. */
 bool guest_negotiate(struct virtio_device *device, uint64_t features);
 /*
- * Lays the rings of the next queue out; `size` a power of two up to
- * GUEST_HEADS_MAX, `data_bytes` for its chains. Set up: tells the device's registers.
+ * Lays the rings of the next queue out; `size` up to GUEST_HEADS_MAX, a power of
+ * two if split, `data_bytes` for its chains. Set up: tells the device's registers.
+ * Rewind: after a reset of this queue, the same memory, as if just laid out.
  */
 struct guest_queue *guest_queue_lay_out(struct guest *guest, struct virtqueue *queue,
 					uint16_t size, uint64_t data_bytes);
 void guest_queue_set_up(struct guest_queue *queue);
+void guest_queue_rewind(struct guest_queue *queue);
 
 /* Memory of the head that the next chain will have. */
 bool guest_queue_next(const struct guest_queue *queue, unsigned descriptors, uint16_t *head);
@@ -96,13 +105,19 @@ uint64_t guest_slot(const struct guest_queue *queue, uint16_t head);
  */
 void guest_queue_add(struct guest_queue *queue, const struct guest_part *parts, unsigned count,
 		     uint64_t table_gpa);
-/* Anything at all; the caller has made the guest hostile. */
+/* Anything at all; the caller has made the guest hostile. `next` is the id in a packed ring. */
 void guest_queue_add_head(struct guest_queue *queue, uint16_t head);
+void guest_queue_store_any(struct guest_queue *queue, uint16_t index,
+			   const struct vring_desc *desc);
 void guest_queue_publish(struct guest_queue *queue);
 /* If the device wants it; whether it did. */
 bool guest_queue_kick(struct guest_queue *queue);
-/* Asks to be told from the next used chain on, or, by `later`, one after that. */
-void guest_queue_ask(struct guest_queue *queue, uint16_t later);
+/* Asks to be told from the next used chain on, or, by `later`, one after that, or `quiet`. */
+void guest_queue_ask(struct guest_queue *queue, uint16_t later, bool quiet);
+
+/* How far the device has come, as last_used counts; and if it had to interrupt since `old`. */
+uint16_t guest_queue_used(const struct guest_queue *queue);
+bool guest_queue_wants_call(const struct guest_queue *queue, uint16_t old, uint16_t used);
 
 /*
  * The next used chain, whose head and length are checked while the guest is
