@@ -1,0 +1,175 @@
+# SPDX-License-Identifier: MIT
+# shellcheck shell=sh disable=SC2034 # for whoever includes this
+# For tests/hostfaults/cases: machines, file systems that fail, and points, "ok - TEXT" or
+# "not ok - TEXT", which tests/hostfaults/run numbers. A case that can't run here at all prints one
+# point that is skipped.
+
+top=${top_builddir:-.}
+ringvm=${RINGVM:-$top/ringvm}
+guests=${RINGVM_GUESTS:-$top/guest}
+tools=$top/tests/hostfaults
+suffix=elf
+[ ! -e "$guests/hello.image" ] || suffix=image
+pid=
+fuse_pid=
+
+scratch=$(mktemp -d) || exit 99
+mounted=
+# shellcheck disable=SC2317 # called by the trap
+cleanup() {
+	[ -z "$pid" ] || kill -9 "$pid" 2>/dev/null
+	for directory in $mounted; do
+		umount -l "$directory" 2>/dev/null
+	done
+	[ -z "$fuse_pid" ] || kill "$fuse_pid" 2>/dev/null
+	# Never into what could not be unmounted.
+	rm -rf --one-file-system "$scratch"
+}
+trap cleanup EXIT
+trap 'exit 1' INT TERM HUP
+export XDG_RUNTIME_DIR="$scratch"
+
+# ---- Points ----
+
+# point TEXT COMMAND...: what the command says goes with a failure, and what ringvm said.
+point() {
+	text=$1
+	shift
+	if "$@" >"$scratch/point" 2>&1; then
+		echo "ok - $text"
+		return
+	fi
+	echo "not ok - $text"
+	sed 's/^/#   /' "$scratch/point"
+	[ ! -s "$scratch/error" ] || tail -n 20 "$scratch/error" | sed 's/^/#   stderr: /'
+}
+
+skip() { echo "ok - $1 # SKIP $2"; } # text, reason
+
+is() { # is what, expected (a pattern of the shell's)
+	# shellcheck disable=SC2254 # a pattern
+	case $1 in
+	$2) return 0 ;;
+	esac
+	echo "is: $1"
+	echo "expected: $2"
+	return 1
+}
+
+# said REGEX: one line on stderr and no other like it.
+said() {
+	[ "$(grep -cE "^ringvm: $1" "$scratch/error")" = 1 ] && return
+	echo "not said just once: $1"
+	return 1
+}
+
+silent() { [ ! -s "$scratch/error" ]; }
+
+running() { kill -0 "$pid"; }
+
+nothing_left() {
+	left=$(ls "$scratch/ringvm" 2>/dev/null)
+	[ -z "$left" ] && return
+	echo "left behind: $left"
+	rm -rf "$scratch/ringvm"
+	return 1
+}
+
+# within SECONDS COMMAND...: tries until it is true.
+within() {
+	deadline=$(($(date +%s) + $1))
+	shift
+	until "$@"; do
+		[ "$(date +%s)" -le "$deadline" ] || return 1
+		sleep 0.05
+	done
+}
+
+# ---- Machines ----
+
+# A run to its end: $status, $scratch/output, $scratch/error.
+run() {
+	timeout -k 5 60 "$ringvm" run --nodefaults -m 64M "$@" \
+		</dev/null >"$scratch/output" 2>"$scratch/error"
+	status=$?
+}
+
+has_line() { grep -q "$1" "$scratch/output"; }
+
+# start GUEST OPTION...: in the background, with $scratch/input on its serial port.
+start() {
+	guest=$1
+	shift
+	rm -f "$scratch/input"
+	mkfifo "$scratch/input"
+	: >"$scratch/output"
+	"$ringvm" run --nodefaults -m 64M -k "$guests/$guest.$suffix" --stop-timeout 0 "$@" \
+		<"$scratch/input" >"$scratch/output" 2>"$scratch/error" &
+	pid=$!
+	exec 3>"$scratch/input"
+	within 60 has_line '^# ' || echo "# $guest does not start"
+}
+
+# The guest's diskshell: ask COMMAND prints the result.
+answers() { [ "$(grep -c ': ' "$scratch/output")" -gt "$answered" ]; }
+ask() {
+	answered=$(grep -c ': ' "$scratch/output")
+	echo "$*" >&3
+	within 40 answers || { echo "no answer"; return; }
+	tail -n 1 "$scratch/output" | tr -d '\r' | sed 's/.*: //'
+}
+
+# stop SIGNAL: $status, and $took in ms.
+stop() {
+	begun=$(date +%s%N)
+	kill -s "$1" "$pid" 2>/dev/null
+	wait "$pid"
+	status=$?
+	took=$((($(date +%s%N) - begun) / 1000000))
+	pid=
+	exec 3>&-
+}
+
+# ---- File systems ----
+
+mount_memory() { # directory, size; false where no tmpfs can be mounted
+	mkdir "$1"
+	[ "$HOSTFAULTS_INSIDE" = mounts ] || return 1
+	mount -t tmpfs -o "size=$2" tmpfs "$1" 2>/dev/null || return 1
+	mounted="$mounted $1"
+}
+
+# faulty [-s] IMAGE [LOG]: IMAGE as $scratch/fuse/disk; `fault` tells how it shall behave. False
+# where that can't be, and $no_fuse says why.
+no_fuse="no mount can be made here"
+faulty() {
+	[ "$HOSTFAULTS_INSIDE" = mounts ] || return 1
+	[ -x "$tools/faultfs" ] || { no_fuse="faultfs is not built"; return 1; }
+	mkdir -p "$scratch/fuse"
+	if [ "$1" = -s ]; then
+		shift
+		"$tools/faultfs" -s "$scratch/fuse" "$@" 2>"$scratch/fuse.error" &
+	else
+		"$tools/faultfs" "$scratch/fuse" "$@" 2>"$scratch/fuse.error" &
+	fi
+	fuse_pid=$!
+	if within 10 fuse_is_up && [ -e "$scratch/fuse/disk" ]; then
+		mounted="$mounted $scratch/fuse"
+		return 0
+	fi
+	no_fuse="no FUSE here: $(cat "$scratch/fuse.error")"
+	return 1
+}
+fuse_is_up() { [ -e "$scratch/fuse/disk" ] || ! kill -0 "$fuse_pid" 2>/dev/null; }
+fault() { echo "$*" >"$scratch/fuse/control"; }
+unfaulty() { # the ring of a killed process lets go of its files a little later
+	within 10 umount "$scratch/fuse" 2>/dev/null && wait "$fuse_pid"
+	fuse_pid=
+}
+
+cannot() { # why
+	skip "${0##*/}" "$1"
+	exit 0
+}
+{ : <>/dev/kvm; } 2>/dev/null || cannot "/dev/kvm cannot be opened"
+[ -e "$guests/diskshell.$suffix" ] || cannot "the guests are not built"
