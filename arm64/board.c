@@ -96,6 +96,7 @@ static int make_serial(struct board *board)
 		.base = LAYOUT_SERIAL_GPA,
 		.terminal = board->config->serial_terminal,
 		.worker = board->config->worker,
+		.trace = board->config->trace,
 	};
 	int error = board_irq_open(&board->serial_irq, &board->vm->irqs, LAYOUT_SERIAL_SPI);
 

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/boot_trace.h"
 #include "base/log.h"
 #include "cmd/cmd.h"
 #include "machine/machine.h"
@@ -31,9 +32,11 @@ static int help_show(const char *word)
 int cmd_run(int argc, char **argv)
 {
 	const char *help = help_wanted(argc, argv);
+	struct boot_trace trace;
 	struct machine_config config;
 	int error, status;
 
+	boot_trace_begin(&trace);
 	if (help)
 		return help_show(help);
 	error = machine_config_init(&config);
@@ -42,6 +45,10 @@ int cmd_run(int argc, char **argv)
 	error = machine_options_parse(&config, argc, argv);
 	if (!error)
 		error = machine_config_complete(&config);
+	if (config.trace_boot) {
+		boot_trace_mark(&trace, BOOT_OPTIONS);
+		config.trace = &trace;
+	}
 	if (error)
 		status = fail_is_host(error) ? MACHINE_EXIT_HOST : MACHINE_EXIT_USAGE;
 	else

@@ -14,6 +14,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "base/boot_trace.h"
 #include "base/bytes.h"
 #include "base/cpu_list.h"
 #include "base/fd.h"
@@ -162,6 +163,7 @@ static void *thread_main(void *argument)
 	while (may_run(vcpu)) {
 		enum vcpu_next next = VCPU_AGAIN;
 
+		boot_trace_mark(vcpu->vm->config.trace, BOOT_GUEST);
 		while (next == VCPU_AGAIN && ioctl(vcpu->fd, KVM_RUN, 0) == 0)
 			next = handle_exit(vcpu);
 		if (next != VCPU_AGAIN) {

@@ -13,6 +13,7 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include "base/boot_trace.h"
 #include "base/bytes.h"
 #include "base/fd.h"
 #include "base/log.h"
@@ -139,16 +140,22 @@ int vm_create(struct vm *vm, const struct vm_config *config, struct request_line
 		error = kvm_check(vm);
 	if (!error)
 		error = vm_open(vm);
-	if (!error)
+	if (!error) {
+		boot_trace_mark(config->trace, BOOT_VM);
 		error = arch_vm_init(vm);
+	}
 	if (!error)
 		error = arch_vm_add_memory(vm);
 	if (!error)
 		error = guest_memory_register(&vm->memory, &vm->kvm);
-	if (!error)
+	if (!error) {
+		boot_trace_mark(config->trace, BOOT_RAM);
 		error = vcpus_create(vm);
+	}
 	if (!error)
 		error = arch_vm_init_irqs(vm);
+	if (!error)
+		boot_trace_mark(config->trace, BOOT_VCPUS);
 	if (error)
 		vm_destroy(vm);
 	return error;

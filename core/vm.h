@@ -15,6 +15,7 @@
 #include "core/request.h"
 
 struct arch_vm;
+struct boot_trace;
 struct cpu_list;
 struct syscall_filter;
 struct vcpu;
@@ -25,6 +26,7 @@ struct vm_config {
 	unsigned vcpu_count;
 	const struct cpu_list *vcpu_processors; /* outlives the VM; NULL or empty: any */
 	const struct syscall_filter *vcpu_filter; /* of vCPU threads, or NULL; outlives the VM */
+	struct boot_trace *trace; /* or NULL; outlives the VM */
 	const void *arch_options; /* what the user chose of core/arch.h's; outlives the VM */
 };
 

@@ -15,12 +15,14 @@
 #include "hw/pci_host.h"
 
 struct board;
+struct boot_trace;
 
 struct board_config {
 	const char *kernel_path;  /* NULL never */
 	const char *initrd_path;  /* or NULL */
 	const char *command_line; /* whole, as the guest shall see it */
 	struct terminal *serial_terminal; /* the user's, or NULL: the port is not connected */
+	struct boot_trace *trace; /* or NULL */
 	struct worker *worker;    /* serves the serial port's host side */
 };
 

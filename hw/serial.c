@@ -47,6 +47,7 @@ struct serial {
 	uint8_t fifo_first, fifo_count;
 	bool transmitted;     /* THRE's interrupt is pending */
 	bool raised;          /* the interrupt line */
+	struct boot_text boot_text;
 	bool dropping;        /* the last byte found no room */
 
 	bool reads_status;    /* has looked for input */
@@ -192,10 +193,13 @@ static void transmit_out(struct serial *serial, uint8_t byte)
 
 static void transmit_write(struct serial *serial, uint8_t byte)
 {
-	if (serial->mcr & UART_MCR_LOOP)
+	if (serial->mcr & UART_MCR_LOOP) {
 		fifo_put(serial, byte);
-	else if (serial->config.terminal)
-		transmit_out(serial, byte);
+	} else {
+		boot_trace_output(serial->config.trace, BOOT_SERIAL, &serial->boot_text, &byte, 1);
+		if (serial->config.terminal)
+			transmit_out(serial, byte);
+	}
 	serial->transmitted = transmitter_ready(serial);
 	interrupt_update(serial);
 }

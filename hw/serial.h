@@ -10,6 +10,7 @@
 
 #include <stdint.h>
 
+#include "base/boot_trace.h"
 #include "core/bus.h"
 #include "core/terminal.h"
 #include "core/worker.h"
@@ -22,6 +23,7 @@ struct serial_config {
 	int irq_event_fd;          /* an edge for each time the interrupt condition rises */
 	struct terminal *terminal; /* or NULL: nothing is connected */
 	struct worker *worker;     /* with STREAM_SLOTS free file slots */
+	struct boot_trace *trace;  /* or NULL */
 };
 
 struct serial;

@@ -72,6 +72,7 @@ static int vm_build(struct machine *machine)
 		.memory_bytes = config->memory_bytes,
 		.vcpu_count = config->vcpu_count,
 		.vcpu_processors = &config->cpu_processors,
+		.trace = config->trace,
 		.arch_options = config->arch_options,
 		.vcpu_filter = sandbox_vcpu_filter(&machine->sandbox),
 	};
@@ -89,6 +90,7 @@ static int board_build(struct machine *machine)
 		.serial_terminal = config->console == MACHINE_CONSOLE_SERIAL ?
 					   &machine->terminal : NULL,
 		.worker = &machine->control,
+		.trace = config->trace,
 	};
 
 	return board_create(&machine->board, &machine->board_config, &machine->vm);
@@ -235,6 +237,7 @@ static int device_build(struct machine *machine, unsigned index, unsigned first_
 		.workers = (struct worker *const *)&machine->device_workers[first_worker],
 		.worker_count = worker_count(machine->config, index),
 		.packed_ring = machine->config->packed_ring,
+		.trace = machine->config->trace,
 		.terminal = entry->terminal ? &machine->terminal : NULL,
 	};
 	struct virtio_device *device;
@@ -293,8 +296,12 @@ int machine_build(struct machine *machine, const struct machine_config *config)
 		error = io_workers_create(machine);
 	if (!error)
 		error = devices_build(machine);
-	if (!error)
+	if (!error) {
+		boot_trace_mark(config->trace, BOOT_DEVICES);
 		error = board_boot(machine->board);
+	}
+	if (!error)
+		boot_trace_mark(config->trace, BOOT_KERNEL);
 	if (error)
 		machine_destroy(machine);
 	return error;

@@ -47,6 +47,8 @@ struct machine_config {
 	struct cpu_list cpu_processors; /* vCPU N runs on the N-th */
 	unsigned io_poll_us;	 /* how long io workers look for work before they sleep */
 	bool no_defaults;
+	bool trace_boot; /* then `trace` is one */
+	struct boot_trace *trace; /* or NULL; the caller's of machine_run() */
 	void *arch_options; /* read by arch_options.keys (core/arch.h) */
 	struct device_config devices[MACHINE_DEVICES_MAX];
 	unsigned device_count;

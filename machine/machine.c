@@ -215,8 +215,10 @@ static int vcpus_start(struct machine *machine)
 	error = vm_start_vcpus(&machine->vm);
 	if (!error)
 		error = sandbox_confine_control(&machine->sandbox);
-	if (!error)
+	if (!error) {
+		boot_trace_mark(machine->config->trace, BOOT_CONFINED);
 		vm_unpark_vcpus(&machine->vm);
+	}
 	return error;
 }
 
@@ -267,6 +269,7 @@ int machine_run(const struct machine_config *config)
 		machine.exit_status = machine_exit_of(error);
 	else
 		worker_run(&machine.control);
+	boot_trace_mark(config->trace, BOOT_END);
 	/* It runs again to let out what the guest wrote last, and shall hear nothing else. */
 	worker_unwatch(&machine.control, &machine.request_watch);
 	worker_unwatch(&machine.control, &machine.signal_watch);
@@ -277,8 +280,10 @@ int machine_run(const struct machine_config *config)
 	if (!quiet) {
 		/* The kernel may still write to guest memory: leave it where it is. */
 		control_destroy(machine.socket);
+		boot_trace_print(config->trace, stderr);
 		_exit(machine.exit_status);
 	}
 	machine_destroy(&machine);
+	boot_trace_print(config->trace, stderr);
 	return machine.exit_status;
 }

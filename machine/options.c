@@ -187,6 +187,13 @@ static int cpu_affinity_set(struct machine_config *config, const char *value)
 	return processors_set(&config->cpu_processors, "cpu-affinity", value);
 }
 
+static int trace_boot_set(struct machine_config *config, const char *value)
+{
+	(void)value;
+	config->trace_boot = true;
+	return 0;
+}
+
 static int nodefaults_set(struct machine_config *config, const char *value)
 {
 	(void)value;
@@ -231,6 +238,7 @@ static const struct run_option plain_options[] = {
 	{ "user", 0, "NAME", user_set, "as root: run the guest as this user" },
 	{ "name", 0, "NAME", name_set, "for ringvm stop and list; guest-PID (default)" },
 	{ "nodefaults", 0, NULL, nodefaults_set, "no rng device, no kernel parameters of ours" },
+	{ "trace-boot", 0, NULL, trace_boot_set, "say at the end when what was reached" },
 	{ "loglevel", 0, "LEVEL", loglevel_set, "error, warning, info (default) or debug" },
 	{ "dev", 0, "PATH", dev_set, "the KVM device; /dev/kvm (default)" },
 	{ "cpu-affinity", 0, "LIST", cpu_affinity_set,

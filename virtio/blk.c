@@ -270,6 +270,7 @@ static void blk_kick(struct virtqueue *queue)
 	while (virtqueue_pop(queue, &chain)) {
 		struct blk_request *request = &blk->requests[queue->index][chain.head];
 
+		boot_trace_mark(blk->device.deps.trace, BOOT_DISK);
 		request->queue = queue;
 		request->head = chain.head;
 		request->status = chain_take_last(&chain);

@@ -30,6 +30,7 @@ struct console_port {
 	const struct console_port_options *options; /* NULL: the user's terminal */
 	char label[160]; /* for messages */
 	struct stream stream;
+	struct boot_text boot_text; /* of what is transmitted */
 	struct virtqueue *receive, *transmit;
 
 	/* The chain being transmitted, how long it was, and whether there is one. */

@@ -29,6 +29,8 @@ static void transmit_bytes(struct console_port *port, uint64_t length)
 		size_t taken = port->dropping ? 0 : stream_write(&port->stream,
 								 chain->readable->iov_base, step);
 
+		boot_trace_output(port->console->device.deps.trace, BOOT_CONSOLE, &port->boot_text,
+				  chain->readable->iov_base, step);
 		port->stream.dropped_bytes += step - taken;
 		chain_skip_readable(chain, step);
 		length -= step;

@@ -134,8 +134,10 @@ static void add_status(struct virtio_device *device, uint8_t wanted)
 	atomic_fetch_or(&device->status, added);
 	if ((added & VIRTIO_CONFIG_S_FEATURES_OK) && device->type->features_ok)
 		device->type->features_ok(device);
-	if ((added & VIRTIO_CONFIG_S_DRIVER_OK) && !virtio_silenced(device))
+	if ((added & VIRTIO_CONFIG_S_DRIVER_OK) && !virtio_silenced(device)) {
+		boot_trace_mark(device->deps.trace, BOOT_DRIVER);
 		go_live(device);
+	}
 }
 
 void virtio_set_status(struct virtio_device *device, uint8_t status)

@@ -20,6 +20,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/boot_trace.h"
 #include "base/bytes.h"
 #include "base/log.h"
 #include "base/option.h"
@@ -35,6 +36,7 @@ struct virtio_deps {
 	struct worker *const *workers; /* at least one */
 	unsigned worker_count;
 	bool packed_ring;	       /* offered, beside the split one */
+	struct boot_trace *trace;      /* or NULL */
 	struct terminal *terminal; /* the user's, if this device was given it; else NULL */
 };
 

@@ -3,9 +3,11 @@
 . "${RIG:?}/lib.sh"
 
 kernel=cloud-6.12
-guest hvc0 "console=hvc0 rig=boot" --console virtio
+guest hvc0 "console=hvc0 loglevel=7 rig=boot" --console virtio --trace-boot
 is "$(word hvc0 kernel)" "$(cat "$GUESTS/$kernel/version")" "hvc0 shows init's words"
 ends hvc0 0
+grep -q '  init started$' hvc0.err
+ok $? "--trace-boot: the kernel's words on hvc0 say when init started"
 
 text=$(dd if=/dev/urandom bs=3k count=1 2>/dev/null | base64 | tr -d '\n')
 mkfifo pipe
