@@ -68,7 +68,14 @@ unsigned arm64_cpu_self(void);
 struct arm64_frame {
 	uint64_t x[19], lr, elr, spsr;
 };
-void arm64_exception(const struct arm64_frame *frame, uint64_t kind);
+void arm64_exception(struct arm64_frame *frame, uint64_t kind);
+/* arm64_gic.c: while it is expected, a data abort is noted and its instruction skipped. */
+struct arm64_abort {
+	bool expected;
+	unsigned count;
+	uint64_t syndrome, address;
+};
+extern volatile struct arm64_abort arm64_abort;
 void arm64_boot(uint64_t tree_gpa);
 void arm64_ap_main(uint64_t cpu);
 #endif

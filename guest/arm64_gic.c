@@ -43,6 +43,9 @@
 #define SPURIOUS	 1020
 #define MAP_CHILD_CELLS	 4
 #define IRQ_KIND	 1 /* of a vector in each group of four */
+#define SYNCHRONOUS_KIND 0
+#define CLASS_DATA_ABORT 0x25 /* of this level; ESR_EL1 bits 26 to 31 */
+#define INSTRUCTION_BYTES 4
 #define LINES		 256
 #define SGIS		 16
 
@@ -56,6 +59,7 @@ static void (*line_hooks[LINES])(void);
 static uint8_t spi_lines[SPI_LAST + 1], sgi_lines[SGIS];
 static unsigned next_line = 1, next_sgi;
 static uint64_t clock_start, clock_hz, ns_per_tick_32; /* nanoseconds in 2^-32 */
+volatile struct arm64_abort arm64_abort;
 
 /* ---- Taking them ---- */
 
@@ -95,12 +99,28 @@ static void take_interrupts(void)
 	}
 }
 
-void arm64_exception(const struct arm64_frame *frame, uint64_t kind)
+static bool take_abort(struct arm64_frame *frame)
+{
+	/* KVM of Linux 6.1 fills the upper half with copies of the topmost bit. */
+	uint64_t syndrome = (uint32_t)sysreg_read("esr_el1");
+
+	if (!arm64_abort.expected || syndrome >> 26 != CLASS_DATA_ABORT)
+		return false;
+	arm64_abort.count++;
+	arm64_abort.syndrome = syndrome;
+	arm64_abort.address = sysreg_read("far_el1");
+	frame->elr += INSTRUCTION_BYTES;
+	return true;
+}
+
+void arm64_exception(struct arm64_frame *frame, uint64_t kind)
 {
 	if (kind % 4 == IRQ_KIND) {
 		take_interrupts();
 		return;
 	}
+	if (kind % 4 == SYNCHRONOUS_KIND && take_abort(frame))
+		return;
 	bail_out("exception %lu at %lx, syndrome %lx, address %lx", kind, frame->elr,
 		 sysreg_read("esr_el1"), sysreg_read("far_el1"));
 }
