@@ -18,6 +18,7 @@ export RINGVM_RIG_ARCH="${RINGVM_RIG_ARCH:-$(native_arch)}"
 # debian_arch       Debian's word for it
 # l1_console        the console of the emulated machine
 # l1_modules        what L1 inserts beside virtio, ext4, tun and loop
+# l1_programs       what its cases call beside what those of every architecture do
 # guest_modules     what a guest inserts beside virtio and ext4: power key, clock, pvpanic (?: where
 #                   the kernel has it: of Debian's arm64 kernels only the generic one has gpio_keys)
 # clock             the clock source that a guest ought to choose
@@ -33,6 +34,7 @@ x86)
 	debian_arch=amd64
 	l1_console=ttyS0
 	l1_modules='kvm-amd'
+	l1_programs=
 	guest_modules='button pvpanic-mmio'
 	clock=kvm-clock
 	line_interrupt='(IO-APIC|fasteoi)'
@@ -45,6 +47,7 @@ arm64)
 	debian_arch=arm64
 	l1_console=ttyAMA0
 	l1_modules=
+	l1_programs='dtc mkfs.ext4'
 	guest_modules='gpio_pl061 gpio_keys? rtc_pl031'
 	clock=arch_sys_counter
 	line_interrupt='(GICv[23]|GIC-0) .*Level'

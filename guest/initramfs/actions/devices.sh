@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-# What is on the bus, a word to each console and port, and the interrupts that came.
+# What is on the bus, a word to each console and port, the interrupts that came, and warnings.
 dd if=/dev/vda of=/dev/null bs=4k count=200 iflag=direct 2>/dev/null
 for device in /sys/bus/virtio/devices/*; do
 	driver=$(readlink "$device/driver")
@@ -17,3 +17,4 @@ done
 grep virtio /proc/interrupts | while read -r line; do
 	say "interrupt $line"
 done
+say_warnings
