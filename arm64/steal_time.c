@@ -19,8 +19,8 @@ int steal_time_add_memory(struct vm *vm)
 {
 	uint64_t bytes = (uint64_t)vm->config.vcpu_count * STEAL_TIME_BYTES;
 
-	return guest_memory_add(&vm->memory, LAYOUT_STEAL_TIME_GPA,
-				align_up(bytes, (uint64_t)sysconf(_SC_PAGESIZE)));
+	return guest_memory_add_anonymous(&vm->memory, LAYOUT_STEAL_TIME_GPA,
+					  align_up(bytes, (uint64_t)sysconf(_SC_PAGESIZE)));
 }
 
 int steal_time_set(const struct vcpu *vcpu)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Guest RAM: regions of anonymous memory and the way from a guest physical
+ * Guest RAM: regions of host memory and the way from a guest physical
  * address (gpa) to a host pointer. The set of regions is fixed before the first
  * vCPU runs and read without a lock afterwards, on any thread. The bytes are
  * the guest's: they change at any time, so read a value once and check the copy.
@@ -15,8 +15,17 @@
 
 #define GUEST_MEMORY_REGIONS_MAX 4
 
+enum memory_source { MEMORY_ANONYMOUS, MEMORY_MEMFD, MEMORY_HUGETLB };
+
+/* What the host has under guest RAM. */
+struct memory_backing {
+	enum memory_source source;
+	uint64_t page_bytes; /* of MEMORY_HUGETLB; 0: the host's usual huge page */
+};
+
 struct guest_memory_region {
 	uint64_t gpa, size_bytes;
+	enum memory_source source;
 	uint8_t *host;
 	void *mapping; /* with its guard pages, for munmap */
 	uint64_t mapping_bytes;
@@ -25,19 +34,25 @@ struct guest_memory_region {
 struct guest_memory {
 	struct guest_memory_region regions[GUEST_MEMORY_REGIONS_MAX];
 	unsigned count;
+	struct memory_backing backing; /* of what is added; set before */
 };
 
 /*
- * Maps `size_bytes` (a multiple of 4 KiB) of zero-filled, lazily backed RAM at
- * `gpa`: host side aligned to 2 MiB, huge pages asked for, a PROT_NONE guard
- * page on either side, left out of core dumps. 0 or a failure, logged.
+ * Maps `size_bytes` (a multiple of 4 KiB) of zero-filled RAM at `gpa`, backed as
+ * the guest touches it: host side aligned to 2 MiB, huge pages asked for, a
+ * PROT_NONE guard page on either side, left out of core dumps, never merged with
+ * equal pages. With MEMORY_HUGETLB whole huge pages, set aside at once. 0 or a
+ * failure, logged.
  */
 int guest_memory_add(struct guest_memory *memory, uint64_t gpa, uint64_t size_bytes);
+/* The same of anonymous memory, whatever backs the rest: for a few pages. */
+int guest_memory_add_anonymous(struct guest_memory *memory, uint64_t gpa, uint64_t size_bytes);
 
 /* Tells KVM of every region, one slot each. 0 or a failure, logged. */
 int guest_memory_register(const struct guest_memory *memory, const struct kvm_call *kvm);
 
-/* Gives all pages back to the host: the guest reads zeros. vCPUs parked, no I/O. */
+/* The guest reads zeros; all pages but huge ones of its own go back to the host. vCPUs parked,
+ * no I/O. */
 void guest_memory_clear(struct guest_memory *memory);
 
 /* Unmaps all. No vCPU, worker or I/O may touch it any more. */

@@ -126,7 +126,7 @@ int vm_create(struct vm *vm, const struct vm_config *config, struct request_line
 	int error;
 
 	*vm = (struct vm){ .config = *config, .kvm_fd = -1, .kvm.vm_fd = -1,
-			   .requests = requests };
+			   .requests = requests, .memory.backing = config->memory_backing };
 	error = bus_init(&vm->mmio);
 	if (error)
 		return error;

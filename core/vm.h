@@ -23,6 +23,7 @@ struct vcpu;
 struct vm_config {
 	const char *dev_path; /* the KVM device, "/dev/kvm" */
 	uint64_t memory_bytes;
+	struct memory_backing memory_backing;
 	unsigned vcpu_count;
 	const struct cpu_list *vcpu_processors; /* outlives the VM; NULL or empty: any */
 	const struct syscall_filter *vcpu_filter; /* of vCPU threads, or NULL; outlives the VM */

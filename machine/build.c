@@ -70,6 +70,7 @@ static int vm_build(struct machine *machine)
 	const struct vm_config vm_config = {
 		.dev_path = config->dev_path,
 		.memory_bytes = config->memory_bytes,
+		.memory_backing = config->memory_backing,
 		.vcpu_count = config->vcpu_count,
 		.vcpu_processors = &config->cpu_processors,
 		.trace = config->trace,

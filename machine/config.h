@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "base/cpu_list.h"
+#include "core/memory.h"
 #include "virtio/virtio.h"
 
 #define MACHINE_DEVICES_MAX 31 /* slots of PCI bus 0 beside the host bridge */
@@ -35,6 +36,7 @@ struct machine_config {
 	char *parameters;   /* as given, to be appended */
 	char *command_line; /* whole, once complete */
 	uint64_t memory_bytes;
+	struct memory_backing memory_backing;
 	unsigned vcpu_count;
 	enum machine_console console;
 	enum machine_reboot reboot;

@@ -74,6 +74,28 @@ static int mem_set(struct machine_config *config, const char *value)
 	return 0;
 }
 
+/* Page sizes are powers of two; which ones there are, the host knows. */
+static int memory_backing_set(struct machine_config *config, const char *value)
+{
+	struct memory_backing *backing = &config->memory_backing;
+	const char *size = strncmp(value, "hugetlb=", 8) ? NULL : value + 8;
+
+	*backing = (struct memory_backing){ MEMORY_ANONYMOUS };
+	if (!strcmp(value, "memfd"))
+		backing->source = MEMORY_MEMFD;
+	else if (size || !strcmp(value, "hugetlb"))
+		backing->source = MEMORY_HUGETLB;
+	else if (strcmp(value, "anonymous"))
+		return fail(EINVAL, "--memory-backing: '%s': expected anonymous, memfd, hugetlb or "
+			    "hugetlb=SIZE", value);
+	if (size && (option_size_parse(size, 1, &backing->page_bytes) ||
+		     backing->page_bytes < 64 * KIB ||
+		     (backing->page_bytes & (backing->page_bytes - 1))))
+		return fail(EINVAL, "--memory-backing: '%s': expected the size of a huge page, "
+			    "such as 2M or 1G", size);
+	return 0;
+}
+
 static int cpus_set(struct machine_config *config, const char *value)
 {
 	uint64_t count;
@@ -243,6 +265,8 @@ static const struct run_option plain_options[] = {
 	{ "dev", 0, "PATH", dev_set, "the KVM device; /dev/kvm (default)" },
 	{ "cpu-affinity", 0, "LIST", cpu_affinity_set,
 	  "processors of the host, one a virtual processor: 0,4-7", true },
+	{ "memory-backing", 0, "KIND", memory_backing_set,
+	  "anonymous (default), memfd, hugetlb or hugetlb=SIZE of a page", true },
 	{ "io-threads", 0, "N", io_threads_set,
 	  "threads that serve all devices in turns; else each device has its own", true },
 	{ "io-affinity", 0, "LIST", io_affinity_set,

@@ -159,6 +159,22 @@ static void test_threads(void **state)
 	assert_int_equal(*cpu_list_at(&config.cpu_processors, 3), 6);
 }
 
+static void test_memory_backing(void **state)
+{
+	(void)state;
+	assert_int_equal(parse("bz"), 0);
+	assert_int_equal(config.memory_backing.source, MEMORY_ANONYMOUS);
+	assert_int_equal(parse("bz --memory-backing memfd"), 0);
+	assert_int_equal(config.memory_backing.source, MEMORY_MEMFD);
+	assert_int_equal(parse("bz --memory-backing hugetlb"), 0);
+	assert_int_equal(config.memory_backing.source, MEMORY_HUGETLB);
+	assert_int_equal(config.memory_backing.page_bytes, 0);
+	assert_int_equal(parse("bz --memory-backing hugetlb=1G"), 0);
+	assert_int_equal(config.memory_backing.page_bytes, GIB);
+	assert_int_equal(parse("bz --memory-backing hugetlb=1G --memory-backing anonymous"), 0);
+	assert_int_equal(config.memory_backing.source, MEMORY_ANONYMOUS);
+}
+
 static void test_command_line(void **state)
 {
 	(void)state;
@@ -204,7 +220,8 @@ static void test_refusals(void **state)
 		"bz --reboot maybe", "bz --ring round", "bz --name a/b", "bz --name .a", "bz --name ''",
 		"bz --loglevel loud", "bz --stop-timeout x", "bz -d", "bz -d ro", "bz -d a,bogus=1",
 		"bz -n mode=bridge", "bz --rng=1", "bz --console-port bogus=1",
-		"bz --io-threads 0", "bz --io-threads 257", "bz --io-affinity 1-", "bz --cpu-affinity x",
+		"bz --memory-backing huge", "bz --memory-backing hugetlb=", "bz --memory-backing hugetlb=3M",
+		"bz --memory-backing hugetlb=4K", "bz --io-threads 0", "bz --io-threads 257", "bz --io-affinity 1-", "bz --cpu-affinity x",
 	};
 
 	(void)state;
@@ -264,6 +281,7 @@ int main(void)
 		cmocka_unit_test_teardown(test_devices_keep_their_order, teardown),
 		cmocka_unit_test_teardown(test_plain_options, teardown),
 		cmocka_unit_test_teardown(test_threads, teardown),
+		cmocka_unit_test_teardown(test_memory_backing, teardown),
 		cmocka_unit_test_teardown(test_command_line, teardown),
 		cmocka_unit_test_teardown(test_consoles, teardown),
 		cmocka_unit_test_teardown(test_refusals, teardown),

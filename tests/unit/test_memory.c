@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <setjmp.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -144,6 +145,79 @@ static void test_more_than_an_address_space(void **state)
 	assert_int_equal(huge.count, 0);
 }
 
+/* All of the rest holds of a file without a name, too. */
+static int setup_memfd(void **state)
+{
+	(void)state;
+	fake_kvm_reset();
+	memory = (struct guest_memory){ .backing.source = MEMORY_MEMFD };
+	return guest_memory_add(&memory, 0, LOW_BYTES) ||
+	       guest_memory_add(&memory, HIGH_GPA, HIGH_BYTES);
+}
+
+/* A child's write is the parent's as well: it is one file, not a copy. */
+static void test_memfd_is_shared(void **state)
+{
+	volatile uint8_t *byte = guest_memory_at(&memory, HIGH_GPA, 1);
+	int status;
+	pid_t child = fork();
+
+	(void)state;
+	if (!child) {
+		*byte = 7;
+		_exit(0);
+	}
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_int_equal(*byte, 7);
+	assert_int_equal(guest_memory_add_anonymous(&memory, GIB, 4096), 0);
+	assert_int_equal(memory.regions[2].source, MEMORY_ANONYMOUS);
+}
+
+static void test_sizes_that_no_huge_page_has(void **state)
+{
+	struct guest_memory huge = { .backing = { MEMORY_HUGETLB, UINT64_C(1) << 46 } };
+
+	(void)state;
+	assert_true(fail_is_host(guest_memory_add(&huge, 0, UINT64_C(1) << 46)));
+	assert_int_equal(huge.count, 0);
+}
+
+static bool huge_pages_free(unsigned count)
+{
+	FILE *file = fopen("/sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages", "r");
+	unsigned is_free = 0;
+
+	if (file) {
+		if (fscanf(file, "%u", &is_free) != 1)
+			is_free = 0;
+		fclose(file);
+	}
+	return is_free >= count;
+}
+
+static void test_huge_pages(void **state)
+{
+	struct guest_memory huge = { .backing = { MEMORY_HUGETLB, 2 * MIB } };
+	uint64_t value = 1;
+
+	(void)state;
+	if (!huge_pages_free(2))
+		skip();
+	assert_int_equal(guest_memory_add(&huge, 0, 3 * MIB), -EINVAL);
+	assert_int_equal(guest_memory_add(&huge, 2 * MIB, 4 * MIB), 0);
+	/* More than any host has set aside. */
+	assert_true(fail_is_host(guest_memory_add(&huge, 4 * GIB, UINT64_C(1) << 44)));
+	assert_int_equal(huge.count, 1);
+	assert_int_equal((uintptr_t)huge.regions[0].host % (2 * MIB), 0);
+	touch(huge.regions[0].host - 1);
+	touch(huge.regions[0].host + 4 * MIB);
+	assert_true(guest_memory_write(&huge, 4 * MIB, &value, sizeof(value)));
+	guest_memory_clear(&huge);
+	assert_true(guest_memory_read(&huge, 4 * MIB, &value, sizeof(value)));
+	assert_int_equal(value, 0);
+	guest_memory_destroy(&huge);
+}
+
 struct probe {
 	struct region region;
 	uint64_t value, offset;
@@ -279,6 +353,16 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_huge_pages_are_possible, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_guard_pages, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_register_tells_kvm, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_edges, setup_memfd, teardown),
+		cmocka_unit_test_setup_teardown(test_copies_are_whole_or_not_at_all, setup_memfd,
+						teardown),
+		cmocka_unit_test_setup_teardown(test_clear_gives_zeros, setup_memfd, teardown),
+		cmocka_unit_test_setup_teardown(test_huge_pages_are_possible, setup_memfd,
+						teardown),
+		cmocka_unit_test_setup_teardown(test_guard_pages, setup_memfd, teardown),
+		cmocka_unit_test_setup_teardown(test_memfd_is_shared, setup_memfd, teardown),
+		cmocka_unit_test(test_sizes_that_no_huge_page_has),
+		cmocka_unit_test(test_huge_pages),
 		cmocka_unit_test(test_more_than_an_address_space),
 		cmocka_unit_test(test_bus_finds_by_address),
 		cmocka_unit_test(test_bus_answers_all_ones_where_nothing_is),
