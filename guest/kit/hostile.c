@@ -13,7 +13,7 @@
 #define FATAL_NS   (20000 * MS)
 #define QUIET_NS   (3 * MS)
 #define PROVOKE_NS (20 * MS)
-#define SETTLE_NS  (300 * MS)
+#define SETTLE_NS  (100 * MS)
 #define WATCH_NS   (60000 * MS)
 #define SHARE	   4 /* the part of the cases that other victims than the first get */
 #define RX_BYTES   2048
