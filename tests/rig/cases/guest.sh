@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: MIT
-# The bare-metal guests of an architecture that is emulated here: what tests/guest/run says.
+# The bare-metal guests of an architecture that is emulated here: what tests/guest/run says. Hostile
+# ones have a case of their own, which takes longer.
 export RINGVM_GUESTS=/tests/guest RINGVM_GUEST_PATIENCE=5 RINGVM_GUEST_STRESS=20000
-sh /tests/guest/run
+RINGVM_GUEST_SKIP='hostile*' sh /tests/guest/run

@@ -1,0 +1,4 @@
+# SPDX-License-Identifier: MIT
+# Hostile guests where the architecture is emulated: of each kind of ring, and of registers.
+export RINGVM_GUESTS=/tests/guest RINGVM_GUEST_PATIENCE=10
+sh /tests/guest/run 'hostile*'
