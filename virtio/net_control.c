@@ -47,10 +47,11 @@ static void pair_apply(struct worker_task *task)
 		worker_post(control->queue->worker, &control->applied);
 }
 
+/* The length counts bytes without a gap (2.7.8.2): of room before the ack nothing is written. */
 static void command_end(struct net_control *control, uint8_t ack)
 {
 	*control->ack = ack;
-	virtqueue_push(control->queue, control->head, sizeof(ack));
+	virtqueue_push(control->queue, control->head, control->ack_is_first ? sizeof(ack) : 0);
 	control->busy = false;
 }
 
@@ -186,6 +187,7 @@ void net_control_kick(struct net *net)
 			virtqueue_push(queue, chain.head, 0);
 			continue;
 		}
+		control->ack_is_first = !chain.writable_bytes;
 		control->head = chain.head;
 		control->busy = true;
 		if (command_run(control, &chain))

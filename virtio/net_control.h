@@ -19,6 +19,7 @@ struct net_control {
 	unsigned wanted_pairs;
 	uint16_t head; /* of the command */
 	uint8_t *ack;
+	bool ack_is_first; /* no writable byte stands before it */
 	bool busy;
 	atomic_uint unapplied; /* pairs */
 	struct worker_task applied;
