@@ -17,6 +17,8 @@ struct fuzz_device {
 	struct worker worker;
 	struct virtio_device *device;
 	bool paused;
+	/* Ends some of what the device waits for besides the ring; false: nothing. May be NULL. */
+	bool (*end_more)(struct fuzz_device *subject);
 	uint16_t seen[GUEST_QUEUES_MAX]; /* how far each queue's interrupts were checked */
 };
 

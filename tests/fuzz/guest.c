@@ -373,6 +373,11 @@ uint16_t guest_queue_used(const struct guest_queue *queue)
 				       offsetof(struct vring_used, idx), 2);
 }
 
+bool guest_queue_returned(const struct guest_queue *queue)
+{
+	return guest_queue_used(queue) == queue->kicked_idx;
+}
+
 bool guest_queue_wants_call(const struct guest_queue *queue, uint16_t old, uint16_t used)
 {
 	if (queue->event_idx)

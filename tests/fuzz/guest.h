@@ -125,6 +125,9 @@ bool guest_queue_wants_call(const struct guest_queue *queue, uint16_t old, uint1
  */
 struct guest_chain *guest_queue_take(struct guest_queue *queue, uint32_t *bytes);
 
+/* Whether the device has given back all that was published. */
+bool guest_queue_returned(const struct guest_queue *queue);
+
 uint64_t guest_chain_bytes(const struct guest_chain *chain, bool writable);
 
 /* Whatever the device changed, it was allowed to. Only of an honest guest. */
