@@ -10,6 +10,8 @@
  *	D c COUNT		wait for as many of these: their statuses in the order of their ends
  *	D reset			write status 0; "done", or "pending" after 2 s
  *	D start			set it up anew; at the start it is
+ *	link			of the network card, if there is one: "up" or "down", and how many
+ *				changes were announced
  *	quit
  */
 #include "kit/memory.h"
@@ -22,6 +24,8 @@
 #define RESET_NS     UINT64_C(2000000000)
 #define WORDS_MAX    5
 #define HEADS_MAX    64
+#define FRAME_BYTES  2048
+#define FRAMES	     60
 
 struct disk_request {
 	struct virtio_blk_outhdr header;
@@ -37,11 +41,34 @@ struct disk {
 
 static struct disk disks[VIRTIO_DEVICES_MAX];
 static unsigned disk_count;
+static struct virtio_device *card;
 
 static void disk_start(struct disk *disk)
 {
 	memset(disk->requests, 0, sizeof(disk->requests));
 	virtio_start(disk->device, virtio_usual_features(disk->device));
+}
+
+/* With buffers for some frames: while there is one, the host's side is waited for. */
+static void card_start(struct virtio_device *device)
+{
+	card = device;
+	virtio_start(card, virtio_usual_features(card));
+	for (unsigned i = 0; i < FRAMES; i++) {
+		struct part part = { memory_get_raw(FRAME_BYTES, 16), FRAME_BYTES, true };
+
+		virtqueue_add(&card->queues[0], &part, 1);
+	}
+	virtqueue_kick(&card->queues[0]);
+}
+
+static void link(char *result, size_t size)
+{
+	const unsigned at = offsetof(struct virtio_net_config, status);
+
+	text_format(result, size, " %s %lu",
+		    virtio_config_read16(card, at) & VIRTIO_NET_S_LINK_UP ? "up" : "down",
+		    arch_line_count(card->lines[0]));
 }
 
 static bool read_line(char *line, size_t size)
@@ -167,6 +194,8 @@ static void run(char *line, char *result, size_t size)
 	const char *verb = count > 1 ? words[1] : "";
 
 	text_format(result, size, " what?");
+	if (count == 1 && !strcmp(words[0], "link") && card)
+		link(result, size);
 	if (count < 2 || number(words[0]) >= disk_count)
 		return;
 	if (!strcmp(verb, "reset")) {
@@ -192,6 +221,8 @@ void guest_main(void)
 	char line[80], copy[80], result[256];
 
 	for (unsigned i = 0; i < count; i++) {
+		if (devices[i].type == VIRTIO_ID_NET)
+			card_start(&devices[i]);
 		if (devices[i].type != VIRTIO_ID_BLOCK)
 			continue;
 		disks[disk_count].device = &devices[i];

@@ -4,9 +4,16 @@
 # "not ok - TEXT", which tests/hostfaults/run numbers. A case that can't run here at all prints one
 # point that is skipped.
 
-top=${top_builddir:-.}
-ringvm=${RINGVM:-$top/ringvm}
-guests=${RINGVM_GUESTS:-$top/guest}
+# Cases change their directory.
+absolute() {
+	case $1 in
+	/*) echo "$1" ;;
+	*) echo "$(pwd)/$1" ;;
+	esac
+}
+top=$(absolute "${top_builddir:-.}")
+ringvm=$(absolute "${RINGVM:-$top/ringvm}")
+guests=$(absolute "${RINGVM_GUESTS:-$top/guest}")
 tools=$top/tests/hostfaults
 suffix=elf
 [ ! -e "$guests/hello.image" ] || suffix=image
@@ -79,8 +86,8 @@ nothing_left() {
 within() {
 	deadline=$(($(date +%s) + $1))
 	shift
-	until "$@"; do
-		[ "$(date +%s)" -le "$deadline" ] || return 1
+	until "$@" >"$scratch/tried" 2>&1; do
+		[ "$(date +%s)" -le "$deadline" ] || { cat "$scratch/tried"; return 1; }
 		sleep 0.05
 	done
 }
@@ -163,7 +170,7 @@ faulty() {
 fuse_is_up() { [ -e "$scratch/fuse/disk" ] || ! kill -0 "$fuse_pid" 2>/dev/null; }
 fault() { echo "$*" >"$scratch/fuse/control"; }
 unfaulty() { # the ring of a killed process lets go of its files a little later
-	within 10 umount "$scratch/fuse" 2>/dev/null && wait "$fuse_pid"
+	within 10 umount "$scratch/fuse" && wait "$fuse_pid"
 	fuse_pid=
 }
 
