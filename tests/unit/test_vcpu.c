@@ -13,6 +13,7 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include "base/bytes.h"
 #include "core/request.h"
 #include "core/vcpu.h"
 
@@ -26,6 +27,8 @@ static struct kvm_run run;
 static struct vcpu vcpu;
 static _Atomic int runs;
 static _Atomic bool ends; /* the guest turns itself off at once */
+static _Atomic uint32_t exits_with; /* or KVM says this; 0: no */
+static _Atomic uint32_t event; /* of a system event */
 
 int __wrap_ioctl(int fd, unsigned long request, ...);
 int __wrap_pthread_cond_wait(pthread_cond_t *condition, pthread_mutex_t *mutex);
@@ -33,12 +36,21 @@ int __wrap_pthread_cond_wait(pthread_cond_t *condition, pthread_mutex_t *mutex);
 int __wrap_ioctl(int fd, unsigned long request, ...)
 {
 	(void)fd;
-	assert_int_equal(request, KVM_RUN);
+	/* What is dumped of a guest that crashed can't be had here. */
+	if (request != KVM_RUN) {
+		errno = EINVAL;
+		return -1;
+	}
 	if (!__atomic_load_n(&run.immediate_exit, __ATOMIC_RELAXED)) {
 		runs++;
 		if (ends) {
 			run.exit_reason = KVM_EXIT_SYSTEM_EVENT;
 			run.system_event.type = KVM_SYSTEM_EVENT_SHUTDOWN;
+			return 0;
+		}
+		if (exits_with) {
+			run.exit_reason = exits_with;
+			run.system_event.type = event;
 			return 0;
 		}
 		while (!__atomic_load_n(&run.immediate_exit, __ATOMIC_RELAXED))
@@ -63,6 +75,8 @@ static int setup(void **state)
 	(void)state;
 	runs = 0;
 	ends = false;
+	exits_with = 0;
+	event = 0;
 	run = (struct kvm_run){ 0 };
 	vcpu = (struct vcpu){ .vm = &vm, .fd = -1, .run = &run };
 	pthread_mutex_init(&vcpu.lock, NULL);
@@ -135,12 +149,52 @@ static void stays_ended_until_parked(void **state)
 	assert_int_equal(runs, 2);
 }
 
+/* And not asked to go on, which would bring the same again, for ever. */
+static void expect_crash(uint32_t reason, uint32_t type)
+{
+	int before = runs;
+
+	exits_with = reason;
+	event = type;
+	vcpu_set_state(&vcpu, VCPU_STATE_PARK);
+	vcpu_wait_parked(&vcpu);
+	vcpu_set_state(&vcpu, VCPU_STATE_RUN);
+	wait_runs(before + 1);
+	for (int i = 0; i < WAIT_STEPS; i++) {
+		if (request_take(&line) == REQUEST_CRASH)
+			return;
+		usleep(1000);
+	}
+	fail_msg("exit %u is no crash", reason);
+}
+
+/* H58: those that nothing was set up for, and that no kernel has yet. */
+static void an_exit_that_is_not_known_is_a_crash(void **state)
+{
+	static const uint32_t reasons[] = {
+		KVM_EXIT_EXCEPTION, KVM_EXIT_HYPERCALL, KVM_EXIT_DEBUG, KVM_EXIT_HLT,
+		KVM_EXIT_IRQ_WINDOW_OPEN, KVM_EXIT_SHUTDOWN, KVM_EXIT_FAIL_ENTRY, KVM_EXIT_SET_TPR,
+		KVM_EXIT_TPR_ACCESS, KVM_EXIT_NMI, KVM_EXIT_INTERNAL_ERROR, KVM_EXIT_IOAPIC_EOI,
+		KVM_EXIT_HYPERV, KVM_EXIT_X86_RDMSR, KVM_EXIT_X86_WRMSR, KVM_EXIT_DIRTY_RING_FULL,
+		KVM_EXIT_X86_BUS_LOCK, KVM_EXIT_XEN, KVM_EXIT_NOTIFY, 1000, UINT32_MAX,
+	};
+
+	(void)state;
+	wait_runs(1);
+	for (size_t i = 0; i < ARRAY_SIZE(reasons); i++)
+		expect_crash(reasons[i], 0);
+	expect_crash(KVM_EXIT_SYSTEM_EVENT, KVM_SYSTEM_EVENT_CRASH);
+	expect_crash(KVM_EXIT_SYSTEM_EVENT, 1000);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(runs_again_after_parking, setup, teardown),
 		cmocka_unit_test_setup_teardown(runs_again_after_its_guest_ended, setup, teardown),
 		cmocka_unit_test_setup_teardown(stays_ended_until_parked, setup, teardown),
+		cmocka_unit_test_setup_teardown(an_exit_that_is_not_known_is_a_crash, setup,
+						teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
