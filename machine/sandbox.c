@@ -13,6 +13,7 @@
 #include <linux/if_tun.h>
 #include <linux/io_uring.h>
 #include <linux/kvm.h>
+#include <linux/vhost.h>
 #include <malloc.h>
 #include <pwd.h>
 #include <stdio.h>
@@ -71,6 +72,19 @@ static const struct syscall_rule worker_calls[] = {
 	SYSCALL_IF_EQUAL(ioctl, 1, TUNSETQUEUE),
 	SYSCALL_IF_EQUAL(ioctl, 1, TUNSETOFFLOAD),
 	SYSCALL_IF_EQUAL(ioctl, 1, TIOCGWINSZ),
+};
+
+/* Queues that the kernel serves: handed over and taken back. */
+static const struct syscall_rule vhost_calls[] = {
+	SYSCALL_IF_EQUAL(ioctl, 1, VHOST_SET_FEATURES),
+	SYSCALL_IF_EQUAL(ioctl, 1, VHOST_SET_VRING_NUM),
+	SYSCALL_IF_EQUAL(ioctl, 1, VHOST_SET_VRING_BASE),
+	SYSCALL_IF_EQUAL(ioctl, 1, VHOST_GET_VRING_BASE),
+	SYSCALL_IF_EQUAL(ioctl, 1, VHOST_SET_VRING_ADDR),
+	SYSCALL_IF_EQUAL(ioctl, 1, VHOST_SET_VRING_ERR),
+	SYSCALL_IF_EQUAL(ioctl, 1, VHOST_SET_VRING_CALL),
+	SYSCALL_IF_EQUAL(ioctl, 1, VHOST_SET_VRING_KICK),
+	SYSCALL_IF_EQUAL(ioctl, 1, VHOST_NET_SET_BACKEND),
 };
 
 /* The socket's clients, a reset, and the end of the machine. */
@@ -145,7 +159,7 @@ static int filter_build(struct syscall_filter *filter, const struct sandbox *san
 static int filters_build(struct sandbox *sandbox)
 {
 	const struct syscall_list vcpu[] = { LIST(vcpu_calls), arch_vcpu_calls };
-	const struct syscall_list worker[] = { LIST(worker_calls) };
+	const struct syscall_list worker[] = { LIST(worker_calls), LIST(vhost_calls) };
 	const struct syscall_list control[] = { LIST(worker_calls), LIST(control_calls),
 						arch_reset_calls };
 	int error = filter_build(&sandbox->vcpu_filter, sandbox, vcpu, ARRAY_SIZE(vcpu));

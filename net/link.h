@@ -73,6 +73,9 @@ struct link_ops {
 	 */
 	int (*set_active)(struct link_queue *queue, bool active);
 
+	/* The file that the kernel's vhost-net can serve the queue by; NULL: none. Any thread. */
+	int (*vhost_fd)(struct link_queue *queue);
+
 	/* The queue's worker from here on. Each start has its stop. 0 or -errno. */
 	int (*start)(struct link_queue *queue, struct worker *worker);
 	/* What is in flight still ends by done() or ready(). */

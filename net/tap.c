@@ -79,6 +79,11 @@ static int tap_set_active(struct link_queue *queue, bool active)
 		       -errno : 0;
 }
 
+static int tap_vhost_fd(struct link_queue *queue)
+{
+	return container_of(queue, struct link_file, queue)->fd;
+}
+
 static void tap_destroy(struct link *link)
 {
 	struct tap *tap = tap_of(link);
@@ -92,6 +97,7 @@ static const struct link_ops tap_ops = {
 	.destroy = tap_destroy,
 	.set_offloads = tap_set_offloads,
 	.set_active = tap_set_active,
+	.vhost_fd = tap_vhost_fd,
 	.start = link_file_start,
 	.stop = link_file_stop,
 	.send = link_file_send,

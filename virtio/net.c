@@ -39,6 +39,7 @@ struct net_options {
 	char *host_ip;
 	unsigned pairs;
 	unsigned mtu;
+	bool vhost;
 };
 
 static const struct option_key net_keys[] = {
@@ -57,6 +58,8 @@ static const struct option_key net_keys[] = {
 	{ "mtu", OPTION_UINT, offsetof(struct net_options, mtu),
 	  "to be set on the tap and told to the guest", .minimum = NET_MTU_MIN,
 	  .maximum = NET_MTU_MAX },
+	{ "vhost", OPTION_FLAG, offsetof(struct net_options, vhost),
+	  "the host's kernel moves the frames, by /dev/vhost-net" },
 	{ 0 },
 };
 
@@ -69,7 +72,7 @@ static unsigned net_worker_count(const void *text, unsigned vcpu_count)
 {
 	const struct net_options *options = text;
 
-	if (options->mode == NET_MODE_NONE)
+	if (options->mode == NET_MODE_NONE || options->vhost)
 		return 0;
 	return (unsigned)min_u64(net_pairs(options), min_u64(vcpu_count, NET_WORKERS_MAX));
 }
@@ -260,6 +263,9 @@ static int options_check(const struct net_options *options, const char *name)
 
 	if (options->mode == NET_MODE_NONE && tap)
 		return fail(EINVAL, "%s: tapif, fd and host_ip are for mode=tap", name);
+	if (options->vhost && (options->mode == NET_MODE_NONE || net_pairs(options) > 1))
+		return fail(EINVAL, "%s: vhost=on is for a tap with one pair of queues; leave out "
+			    "mode=none and mq, or vhost", name);
 	if (options->fd >= 0 && (options->interface || options->host_ip || net_pairs(options) > 1))
 		return fail(EINVAL, "%s: a tap given by fd is used as it is, with one queue; leave "
 			    "out tapif, host_ip and mq", name);
@@ -357,6 +363,18 @@ static int net_create_queues(struct net *net)
 	return 0;
 }
 
+/* Its two queues of frames, and with them all features that only we have. */
+static int net_hand_over(struct net *net)
+{
+	int error = net_vhost_create(&net->vhost, net, net->device.deps.memory);
+
+	if (error)
+		return error;
+	net->device.offered = net_vhost_features(net->vhost, net->device.offered);
+	net->queues[0].outside = net->queues[1].outside = &net_vhost_outside;
+	return 0;
+}
+
 static void net_config_init(struct net *net, const struct net_settings *settings)
 {
 	struct virtio_net_config *config = &net->config;
@@ -375,6 +393,7 @@ static void net_free(struct net *net)
 	for (unsigned i = 0; net->pairs && i < net->pair_count; i++)
 		net_receive_destroy(&net->pairs[i]);
 	free(net->pairs);
+	net_vhost_destroy(net->vhost);
 	net->link->ops->destroy(net->link);
 	free(net);
 }
@@ -414,6 +433,8 @@ int net_create_on(struct link *link, const struct net_settings *settings,
 	error = net_create_pairs(net);
 	if (!error)
 		error = net_create_queues(net);
+	if (!error && settings->vhost)
+		error = net_hand_over(net);
 	if (error) {
 		net_destroy(&net->device);
 		return error;
@@ -428,7 +449,9 @@ static int net_create(const void *text, const struct virtio_deps *deps,
 		      struct virtio_device **device)
 {
 	const struct net_options *options = text;
-	struct net_settings settings = { .type = &virtio_net, .mtu = options->mtu };
+	struct net_settings settings = {
+		.type = &virtio_net, .mtu = options->mtu, .vhost = options->vhost
+	};
 	struct link *link;
 	int error = options_check(options, deps->name);
 

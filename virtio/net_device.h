@@ -17,6 +17,7 @@
 #include "virtio/net_filter.h"
 #include "virtio/net_receive.h"
 #include "virtio/net_transmit.h"
+#include "virtio/net_vhost.h"
 #include "virtio/virtio.h"
 
 #define NET_PAIRS_MAX LINK_QUEUES_MAX
@@ -38,6 +39,7 @@ struct net {
 	struct link *link;
 	struct virtio_net_config config; /* as the guest sees it */
 	uint8_t mac[ETH_ALEN];		 /* of config, after a reset */
+	struct net_vhost *vhost; /* NULL: the worker serves the queues */
 	atomic_bool lost;		 /* the link has gone, for good */
 	unsigned pair_count;
 	struct net_pair *pairs;
@@ -55,6 +57,7 @@ struct net_settings {
 	const struct virtio_type *type;
 	uint8_t mac[ETH_ALEN];
 	unsigned mtu; /* 0: the driver is told none */
+	bool vhost;   /* the link has a vhost_fd, and one queue */
 };
 
 /* Control thread. Takes the link over, also upon failure. 0 or a failure, logged. */

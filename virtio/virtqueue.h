@@ -27,6 +27,19 @@ enum virtqueue_goal {
 	VIRTQUEUE_RUN,
 };
 
+struct virtqueue;
+
+/*
+ * Who serves a queue instead of its worker, the host's kernel. Worker thread; the
+ * rings are split ones, and valid.
+ */
+struct virtqueue_outside {
+	/* From next_avail on, kick and call fd in its hands. 0 or -errno. */
+	int (*begin)(struct virtqueue *queue);
+	/* Returns when nothing touches guest memory for it: next_avail, next_used say how far. */
+	void (*end)(struct virtqueue *queue);
+};
+
 struct virtqueue {
 	struct virtio_device *device;
 	struct worker *worker;
@@ -45,6 +58,7 @@ struct virtqueue {
 	/* For the life of the device. */
 	int kick_fd; /* the guest has made buffers available */
 	int call_fd; /* the driver wants to look at the used ring */
+	const struct virtqueue_outside *outside; /* NULL: the worker serves it */
 
 	/* device->queue_lock: what the registers ask for, and how far the worker is. */
 	enum virtqueue_goal goal;
@@ -60,6 +74,7 @@ struct virtqueue {
 
 	/* Worker thread only, while live. */
 	struct virtqueue_run *run; /* from start to drained, else NULL */
+	bool is_outside;	   /* between the outside's begin() and end() */
 	struct worker_job kick_job, publish_job;
 	struct fd_watch kick_watch;
 };
@@ -112,6 +127,13 @@ bool virtqueue_rings_valid(const struct virtqueue *queue);
 
 /* Both rings at their beginning, as a driver finds them that has just set them up. */
 void virtqueue_rewind(struct virtqueue *queue);
+
+/* The areas of a split ring in guest RAM, for an outside. 0 or -EFAULT. */
+struct virtqueue_areas {
+	const void *desc, *avail;
+	void *used;
+};
+int virtqueue_split_areas(const struct virtqueue *queue, struct virtqueue_areas *areas);
 
 /* Asks the worker to bring the queue there; never waits. */
 void virtqueue_set_goal(struct virtqueue *queue, enum virtqueue_goal goal);

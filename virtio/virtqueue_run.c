@@ -7,6 +7,7 @@
  */
 #include "virtio/virtqueue_run.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -59,6 +60,18 @@ bool virtqueue_rings_valid(const struct virtqueue *queue)
 	struct virtqueue_run run;
 
 	return virtqueue_ring(queue)->map(queue, &run);
+}
+
+int virtqueue_split_areas(const struct virtqueue *queue, struct virtqueue_areas *areas)
+{
+	struct virtqueue_run run;
+
+	if (!virtqueue_split.map(queue, &run))
+		return -EFAULT;
+	*areas = (struct virtqueue_areas){
+		.desc = run.table.entries, .avail = run.split.avail, .used = run.split.used
+	};
+	return 0;
 }
 
 void virtqueue_rewind(struct virtqueue *queue)
@@ -132,12 +145,26 @@ static int virtqueue_attach(struct virtqueue *queue)
 	return worker_watch(queue->worker, &queue->kick_watch, run->kick_slot);
 }
 
+static void virtqueue_begin_outside(struct virtqueue *queue)
+{
+	int error = queue->outside->begin(queue);
+
+	queue->is_outside = !error;
+	if (error)
+		virtio_fail(queue->device, "queue %u: the kernel does not serve it: %s",
+			    queue->index, strerror(-error));
+}
+
 /* A host that can't serve the queue looks to the guest like a device that broke. */
 static void virtqueue_begin(struct virtqueue *queue)
 {
 	const struct virtio_type *type = queue->device->type;
 	int error;
 
+	if (queue->outside) {
+		virtqueue_begin_outside(queue);
+		return;
+	}
 	queue->run = virtqueue_run_create(queue);
 	if (!queue->run) {
 		virtio_fail(queue->device, "queue %u: no memory to start it", queue->index);
@@ -208,11 +235,15 @@ static void virtqueue_follow(struct worker_task *task)
 	queue->posted = false;
 	pthread_mutex_unlock(&device->queue_lock);
 
+	if (goal != VIRTQUEUE_RUN && queue->is_outside) {
+		queue->is_outside = false;
+		queue->outside->end(queue);
+	}
 	if (goal != VIRTQUEUE_RUN && queue->run)
 		virtqueue_stop(queue, goal == VIRTQUEUE_STOP);
 	else if (goal != VIRTQUEUE_RUN)
 		virtqueue_let_go(queue);
-	else if (!queue->run)
+	else if (!queue->run && !queue->is_outside)
 		virtqueue_begin(queue);
 	/* Else it was paused and still drains: it begins again when it has. */
 }

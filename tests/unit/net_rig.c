@@ -50,7 +50,13 @@ static int wire_set_active(struct link_queue *queue, bool active)
 	return 0;
 }
 
+static int wire_vhost_fd(struct link_queue *queue)
+{
+	return wire_of(queue->link)->files[queue->index].fd;
+}
+
 static const struct link_ops wire_ops = {
+	.vhost_fd = wire_vhost_fd,
 	.destroy = wire_destroy,
 	.set_offloads = wire_set_offloads,
 	.set_active = wire_set_active,
@@ -101,7 +107,9 @@ static struct virtio_type wire_type; /* virtio_net, on a wire */
 static int wire_type_create(const void *options, const struct virtio_deps *deps,
 			    struct virtio_device **device)
 {
-	struct net_settings settings = { .type = &wire_type, .mtu = being_made_of->mtu };
+	struct net_settings settings = {
+		.type = &wire_type, .mtu = being_made_of->mtu, .vhost = being_made_of->vhost
+	};
 
 	(void)options;
 	memcpy(settings.mac, rig_mac, ETH_ALEN);

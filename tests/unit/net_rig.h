@@ -22,6 +22,7 @@ struct rig_config {
 	unsigned pairs;	  /* 0: 1 */
 	unsigned workers; /* 0: 1 */
 	bool bare;	  /* a link without headers */
+	bool vhost;	  /* the kernel serves it: for who plays the kernel */
 	bool calls;	  /* a link whose files don't know RWF_NOWAIT */
 	unsigned mtu;
 	uint64_t refused; /* features */

@@ -45,7 +45,7 @@ static void refuses_wrong_options(void **state)
 		"mode=bridge", "mq=0", "mq=9", "mtu=67", "mtu=65536", "guest_mac=01:00:00:00:00:00",
 		"guest_mac=2", "none,tapif=tap0", "none,fd=3", "none,host_ip=10.0.0.1",
 		"fd=3,mq=2", "fd=3,tapif=tap0", "fd=3,host_ip=10.0.0.1",
-		"tapif=abcdefghijklmnop", "fd=99", "fd=0",
+		"tapif=abcdefghijklmnop", "fd=99", "fd=0", "none,vhost=on", "mq=2,vhost=on",
 	};
 
 	for (unsigned i = 0; i < ARRAY_SIZE(wrong); i++) {
@@ -78,6 +78,7 @@ static void asks_for_workers(void **state)
 	assert_int_equal(workers_for("tap,mq=8", 8), 4);
 	assert_int_equal(workers_for("tap,mq=8", 2), 2);
 	assert_int_equal(workers_for("none,mq=8", 8), 0);
+	assert_int_equal(workers_for("tap,vhost=on", 8), 0);
 	(void)state;
 }
 
