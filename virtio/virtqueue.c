@@ -65,6 +65,7 @@ bool virtqueue_poll_look(struct worker_poll *poll)
 {
 	struct virtqueue *queue = container_of(poll, struct virtqueue_run, poll)->queue;
 
+	fetch_close(); /* of another queue's chain, maybe: this look is for no pop */
 	if (virtio_silenced(queue->device) || !queue->run->ring->look(queue))
 		return false;
 	worker_ready(queue->worker, &queue->kick_job);
