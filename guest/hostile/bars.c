@@ -12,6 +12,7 @@
 #define MOVES	   12 /* param moves= */
 #define PATTERN	   0x5a
 #define UNDECODED  0xff
+#define TRIES	   5 /* a worker may look at the ring for a while after its last kick */
 #define PLACES_MAX 3
 
 /* Where to, and how: with decoding off meanwhile, or not. */
@@ -61,8 +62,8 @@ static bool request_survives(struct virtio_device *device, uint64_t base, bool o
 	       subject_works(device);
 }
 
-/* Kicks where the doorbell was reach nobody. */
-static bool old_place_is_silent(struct virtio_device *device, uint64_t old_base)
+/* Kicks where the doorbell was reach nobody; a worker that still looks by itself is no kick. */
+static bool kick_is_lost(struct virtio_device *device, uint64_t old_base)
 {
 	static struct request request;
 	struct virtqueue *queue = subject_queue(device);
@@ -78,14 +79,23 @@ static bool old_place_is_silent(struct virtio_device *device, uint64_t old_base)
 	hostile_wait(QUIET_NS);
 	quiet = !virtqueue_has_used(queue);
 	virtqueue_notify(queue);
-	return virtqueue_wait(queue, &used, REQUEST_NS) && quiet &&
-	       mmio_read8(device->common->gpa + by + VIRTIO_PCI_COMMON_STATUS) == UNDECODED;
+	return virtqueue_wait(queue, &used, REQUEST_NS) && quiet;
+}
+
+static bool old_place_is_silent(struct virtio_device *device, uint64_t old_base)
+{
+	uint64_t by = old_base - device->function->bars[device->common->bar].base;
+	bool lost = false;
+
+	for (unsigned i = 0; i < TRIES && !lost; i++)
+		lost = kick_is_lost(device, old_base);
+	return lost && mmio_read8(device->common->gpa + by + VIRTIO_PCI_COMMON_STATUS) == UNDECODED;
 }
 
 static void h43_moves(struct virtio_device *device)
 {
 	const struct pci_bar *bar = &device->function->bars[device->common->bar];
-	unsigned moves = (unsigned)param_number("moves", MOVES), count = 1;
+	unsigned moves = hostile_count("moves", MOVES), count = 1;
 	uint64_t places[PLACES_MAX] = { bar->base };
 
 	places[count] = pci_window_get(bar->bytes, false);

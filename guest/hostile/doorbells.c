@@ -12,6 +12,7 @@
 #define QUIET_NS    UINT64_C(20000000)
 #define FATAL_NS    UINT64_C(20000000000)
 #define BAD_HEAD    0xfff0
+#define TRIES	    5 /* a worker may look at the ring for a while after its last kick */
 #define DEAD_KICKS  200
 #define STORM_MS    200 /* param storm_ms= */
 #define RESETS	    4	/* param resets= */
@@ -62,17 +63,19 @@ static void kick_nobody(const struct virtio_device *device)
 
 static void h36_nobody(struct virtio_device *device)
 {
-	bool quiet;
+	bool quiet = false, taken = true;
 
 	virtio_start(device, virtio_usual_features(device));
-	subject_works(device);
-	hostile_wait(QUIET_NS);
-	offer(device);
-	kick_nobody(device);
-	hostile_wait(QUIET_NS);
-	quiet = !virtqueue_has_used(subject_queue(device));
-	virtqueue_notify(subject_queue(device));
-	ok(takes(device) && quiet && virtio_status(device) == STATUS_LIVE,
+	for (unsigned i = 0; i < TRIES && taken && !quiet; i++) {
+		hostile_wait(QUIET_NS);
+		offer(device);
+		kick_nobody(device);
+		hostile_wait(QUIET_NS);
+		quiet = !virtqueue_has_used(subject_queue(device));
+		virtqueue_notify(subject_queue(device));
+		taken = takes(device);
+	}
+	ok(taken && quiet && virtio_status(device) == STATUS_LIVE,
 	   "H36 %s: kicks beside the doorbells reach nobody", device->name);
 }
 
@@ -176,6 +179,7 @@ static void storm(unsigned cpu)
 static void h37_storm(struct virtio_device *device)
 {
 	static bool started;
+	unsigned ms = hostile_count("storm_ms", STORM_MS);
 	uint64_t end, kicks = 0;
 	bool works = true;
 
@@ -189,7 +193,7 @@ static void h37_storm(struct virtio_device *device)
 	storm_on = true;
 	if (platform.cpu_count > 1)
 		arch_cpu_interrupt(1, arch_intx_line());
-	end = arch_now_ns() + param_number("storm_ms", STORM_MS) * 1000000;
+	end = arch_now_ns() + ms * UINT64_C(1000000);
 	while (works && arch_now_ns() < end) {
 		for (unsigned i = 0; i < 16; i++) {
 			kicks += kick_all();
@@ -201,8 +205,8 @@ static void h37_storm(struct virtio_device *device)
 	hostile_wait(QUIET_NS);
 	note("%s: %lu and %lu kicks by the two CPUs", device->name, kicks, storm_kicks);
 	ok(works && subject_works(device) && storm_kicks + kicks,
-	   "H37 %s: kicks by both CPUs on all queues of %u devices for %lu ms (scaled from 10 s)",
-	   device->name, stormed_count, param_number("storm_ms", STORM_MS));
+	   "H37 %s: kicks by both CPUs on all queues of %u devices for %u ms (scaled from 10 s)",
+	   device->name, stormed_count, ms);
 }
 
 /* ---- Resets ---- */
@@ -272,7 +276,7 @@ static bool has_pattern(const uint32_t *large)
 
 static void h38_resets(struct virtio_device *device)
 {
-	unsigned count = (unsigned)param_number("resets", RESETS);
+	unsigned count = hostile_count("resets", RESETS);
 	static uint32_t *large;
 	unsigned good = 0, kept = 0, in_flight = 0;
 

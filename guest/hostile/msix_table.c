@@ -174,7 +174,7 @@ static void h51_storm(struct virtio_device *device)
 static void h52_messages(struct virtio_device *device)
 {
 	struct virtqueue *queue = subject_queue(device);
-	unsigned count = (unsigned)param_number("remaps", REMAPS);
+	unsigned count = hostile_count("remaps", REMAPS);
 	unsigned other = device->lines[0], good = 0;
 
 	virtio_start(device, virtio_usual_features(device));
@@ -194,7 +194,7 @@ static void h52_messages(struct virtio_device *device)
 /* A vector gets a route when a queue is given it, and gives it back at the device's reset. */
 static void h52_routes(struct virtio_device *device)
 {
-	unsigned wanted = (unsigned)param_number("routes", ROUTES), made = 0;
+	unsigned wanted = hostile_count("routes", ROUTES), made = 0;
 	bool mapped = true;
 
 	virtio_reset(device);
@@ -239,7 +239,7 @@ static void move_masks(unsigned cpu)
 static void h53_race(struct virtio_device *device)
 {
 	static bool started;
-	unsigned all = (unsigned)param_number("races", RACE_REQUESTS), good = 0;
+	unsigned all = hostile_count("races", RACE_REQUESTS), good = 0;
 	unsigned count = device->type == VIRTIO_ID_BLOCK ? all : all / 4;
 
 	if (platform.cpu_count < 2) {
@@ -278,7 +278,7 @@ static void test(struct victim *victim)
 	for (unsigned i = 0; i < ARRAY_COUNT(lines); i++)
 		if (hostile_wants(victim, i))
 			lines[i](victim->device);
-	if (hostile_wants(victim, 0)) {
+	if (!victim->number) {
 		h52_messages(victim->device);
 		h52_routes(victim->device);
 	}

@@ -318,7 +318,7 @@ static void h49_registers(struct virtio_device *device)
 
 static void h49_command(struct virtio_device *device)
 {
-	unsigned count = (unsigned)param_number("toggles", TOGGLES);
+	unsigned count = hostile_count("toggles", TOGGLES);
 	uint16_t command = pci_read16(device->function, PCI_COMMAND);
 	bool decoded = true;
 

@@ -16,6 +16,7 @@
 #define SETTLE_NS  (100 * MS)
 #define WATCH_NS   (60000 * MS)
 #define SHARE	   4 /* the part of the cases that other victims than the first get */
+#define LONGER	   4
 #define RX_BYTES   2048
 #define VICTIMS	   (2 * VIRTIO_DEVICES_MAX)
 
@@ -40,6 +41,11 @@ void hostile_wait(uint64_t ns)
 bool hostile_wants(const struct victim *victim, unsigned number)
 {
 	return !victim->number || param_is_set("full") || number % SHARE == victim->number % SHARE;
+}
+
+unsigned hostile_count(const char *name, unsigned count)
+{
+	return (unsigned)param_number(name, param_is_set("full") ? count * LONGER : count);
 }
 
 /* ---- What a receiving queue waits for ---- */

@@ -26,6 +26,9 @@ struct victim {
 void hostile_run(void (*test)(struct victim *victim));
 /* Whether case `number` is for this victim: all of them are for the first one, and with full=1. */
 bool hostile_wants(const struct victim *victim, unsigned number);
+/* How often something is done: what the command line says for `name`, or `count`; with full=1 four
+ * times that. */
+unsigned hostile_count(const char *name, unsigned count);
 /* Lets time pass; the canary is read. */
 void hostile_wait(uint64_t ns);
 
