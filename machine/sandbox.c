@@ -280,36 +280,39 @@ struct directories {
 	unsigned count;
 };
 
-static void directory_add(struct directories *directories, const char *file_path)
+static int directory_add(struct directories *directories, const char *file_path)
 {
 	char *copy = strdup(file_path), *slash = copy ? strrchr(copy, '/') : NULL;
 
 	if (!copy)
-		return; /* a file will be left behind */
+		return -ENOMEM;
 	if (slash)
 		slash[slash == copy] = '\0';
 	directories->owned[directories->count] = copy;
 	directories->paths[directories->count++] = slash ? copy : ".";
+	return 0;
 }
 
-static void directories_find(struct directories *directories, const struct machine_config *config)
+static int directories_find(struct directories *directories, const struct machine_config *config)
 {
 	struct sockaddr_un address;
+	int error = 0;
 
 	if (!instance_socket(config->name, &address))
-		directory_add(directories, address.sun_path);
-	for (unsigned i = 0; i < config->device_count; i++) {
+		error = directory_add(directories, address.sun_path);
+	for (unsigned i = 0; !error && i < config->device_count; i++) {
 		const struct console_options *console = config->devices[i].options;
 
 		if (config->devices[i].type != &virtio_console)
 			continue;
-		for (unsigned j = 0; j < console->port_count; j++) {
+		for (unsigned j = 0; !error && j < console->port_count; j++) {
 			const char *path = stream_socket_path(console->ports[j].path);
 
 			if (path)
-				directory_add(directories, path);
+				error = directory_add(directories, path);
 		}
 	}
+	return error;
 }
 
 static int file_system_leave(const struct sandbox *sandbox)
@@ -317,8 +320,9 @@ static int file_system_leave(const struct sandbox *sandbox)
 	struct directories directories = { 0 };
 	int error;
 
-	directories_find(&directories, sandbox->config);
-	error = landlock_confine(directories.paths);
+	error = directories_find(&directories, sandbox->config);
+	if (!error)
+		error = landlock_confine(directories.paths);
 	while (directories.count)
 		free(directories.owned[--directories.count]);
 	if (error == -ENOSYS || error == -EOPNOTSUPP) {
