@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
  * refuse CALL ERRNO COMMAND...: runs the command on a host that answers one system call with an
- * error, as a container's seccomp profile does. CALL and ERRNO are numbers or one of the names below.
+ * error, as a container's seccomp profile does. CALL and ERRNO are numbers or names listed below.
  */
 #include <errno.h>
 #include <linux/filter.h>
