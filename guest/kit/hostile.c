@@ -15,7 +15,7 @@
 #define PROVOKE_NS (20 * MS)
 #define SETTLE_NS  (100 * MS)
 #define WATCH_NS   (60000 * MS)
-#define SHARE	   4 /* the part of the cases that other victims than the first get */
+#define SHARE	   8 /* the part of the cases that other victims than the first get */
 #define LONGER	   4
 #define RX_BYTES   2048
 #define VICTIMS	   (2 * VIRTIO_DEVICES_MAX)
