@@ -17,6 +17,7 @@
 #define LARGE	     (256 * 1024)
 #define PARTS_MAX    1024
 #define POISON	     0xa5
+#define NO_ANSWER    0x77
 #define MS	     UINT64_C(1000000)
 #define FLOOD	     160 /* frames */
 #define PAIRS_AT     offsetof(struct virtio_net_config, max_virtqueue_pairs)
@@ -260,10 +261,15 @@ static uint8_t run_parts(struct part *parts, unsigned count, bool acknowledged)
 		parts[count++] = (struct part){ &ack, 1, true };
 	head = virtqueue_add(control_queue(), parts, count);
 	virtqueue_notify(control_queue());
-	if (!virtqueue_wait(control_queue(), &used, REQUEST_NS) || used.head != head ||
-	    used.written != (acknowledged ? 1 : 0) || !is_well())
-		return 0x77;
-	return ack;
+	if (!virtqueue_wait(control_queue(), &used, REQUEST_NS)) {
+		note("%s: no answer, status %x", victim->name, virtio_status(victim->device));
+		return NO_ANSWER;
+	}
+	if (used.head == head && used.written == (acknowledged ? 1 : 0) && is_well())
+		return ack;
+	note("%s: head %u came for %u, with %u bytes and %x", victim->name, used.head, head,
+	     used.written, ack);
+	return NO_ANSWER;
 }
 
 static uint8_t run(uint8_t class, uint8_t command, const void *data, uint32_t bytes)
@@ -291,7 +297,7 @@ static void control_shapes(void)
 	good = good && run_parts(parts, 2, false) == POISON;
 	say("H56", good, "no acknowledgement, and one to be read");
 	good = run_parts(parts, 0, true) == VIRTIO_NET_ERR;
-	parts[0].bytes = 1;
+	parts[0] = (struct part){ bytes, 1, false };
 	good = good && run_parts(parts, 1, true) == VIRTIO_NET_ERR;
 	say("H56", good, "no command, and half of one");
 }
