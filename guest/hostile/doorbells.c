@@ -214,15 +214,17 @@ static void h37_storm(struct virtio_device *device)
 static struct vring_desc tables[IN_FLIGHT][REQUEST_PARTS] __attribute__((aligned(16)));
 static struct request many[IN_FLIGHT];
 
-/* A disk's read 1 MiB each, all into the same place. */
+/* A disk's read 1 MiB each, or bytes=, all into the same place. */
 static void make_many(const struct virtio_device *device, void *large)
 {
+	uint32_t bytes = (uint32_t)param_number("bytes", LARGE_BYTES);
+
 	for (unsigned i = 0; i < IN_FLIGHT; i++) {
 		request_init(&many[i], device, i);
 		if (device->type != VIRTIO_ID_BLOCK)
 			continue;
 		many[i].header.blk.sector = 0;
-		many[i].parts[1] = (struct part){ large, LARGE_BYTES, true };
+		many[i].parts[1] = (struct part){ large, bytes, true };
 	}
 }
 
