@@ -110,6 +110,22 @@ static void takes_any_framing(void **state)
 	(void)state;
 }
 
+/* With its header before it, such a frame would be one part more than readv(2) takes. */
+static void drops_a_frame_of_too_many_parts(void **state)
+{
+	struct rig *rig = rig_begin(&(struct rig_config){ 0 });
+	struct driver_part parts[NET_IOVS];
+	uint8_t bytes[12 + 1] = { 0 };
+
+	parts[0] = driver_out(rig->driver, bytes, sizeof(bytes));
+	for (unsigned i = 1; i < NET_IOVS; i++)
+		parts[i] = driver_out(rig->driver, bytes, 1);
+	transmit_parts(rig, parts, NET_IOVS);
+	transmit_one(rig, 60, 3); /* the next one is none the worse for it */
+	rig_destroy(rig);
+	(void)state;
+}
+
 /* C99, and what a tap would refuse without need. */
 static void cleans_the_header(void **state)
 {
@@ -773,6 +789,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(sends_frames_of_all_sizes),
 		cmocka_unit_test(takes_any_framing),
+		cmocka_unit_test(drops_a_frame_of_too_many_parts),
 		cmocka_unit_test(cleans_the_header),
 		cmocka_unit_test(drops_what_is_no_frame),
 		cmocka_unit_test(keeps_the_order),
