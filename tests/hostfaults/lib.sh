@@ -118,9 +118,10 @@ start() {
 }
 
 # The guest's diskshell: ask COMMAND prints the result.
-answers() { [ "$(grep -c ': ' "$scratch/output")" -gt "$answered" ]; }
+# A line counts when it has its end.
+answers() { [ "$(wc -l <"$scratch/output")" -gt "$answered" ]; }
 ask() {
-	answered=$(grep -c ': ' "$scratch/output")
+	answered=$(wc -l <"$scratch/output")
 	echo "$*" >&3
 	within 40 answers || { echo "no answer"; return; }
 	tail -n 1 "$scratch/output" | tr -d '\r' | sed 's/.*: //'
