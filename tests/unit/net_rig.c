@@ -367,6 +367,11 @@ static uint64_t cpu_us(struct rig *rig)
 	return (uint64_t)time.tv_sec * 1000000 + (uint64_t)time.tv_nsec / 1000;
 }
 
+bool rig_wire_nowait(struct rig *rig)
+{
+	return wire_of(rig->net->link)->files[0].nowait;
+}
+
 uint64_t rig_quiet_cpu_us(struct rig *rig)
 {
 	uint64_t before = cpu_us(rig);

@@ -76,6 +76,9 @@ void tx_reap(struct rig *rig, unsigned pair, unsigned count);
 /* One command; the ack, or 0xff if there was none. */
 uint8_t control(struct rig *rig, uint8_t class, uint8_t command, const void *data, uint32_t bytes);
 
+/* Whether the host's sockets know RWF_NOWAIT, as taps do. */
+bool rig_wire_nowait(struct rig *rig);
+
 /* CPU time that the first worker takes within RIG_QUIET_MS, in microseconds. */
 uint64_t rig_quiet_cpu_us(struct rig *rig);
 void rig_nap_ms(unsigned ms);

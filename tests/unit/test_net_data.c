@@ -214,6 +214,14 @@ static void waits_for_room(void **state)
 	uint16_t head;
 	uint32_t bytes;
 
+	/*
+	 * Sockets know RWF_NOWAIT since Linux 6.4, taps since 5.11: without, the ring parks the
+	 * writes of a batch, which go out in any order when there is room again.
+	 */
+	if (!rig_wire_nowait(rig)) {
+		rig_destroy(rig);
+		skip();
+	}
 	for (unsigned i = 0; i < count; i++) {
 		frame_make(sent, 4000 + i, i);
 		tx_post(rig, 0, sent, 4000 + i, 1);

@@ -545,6 +545,7 @@ static int make_tap(const char *name, short flags, bool persist)
 
 	snprintf(request.ifr_name, sizeof(request.ifr_name), "%s", name);
 	assert_true(fd >= 0);
+	assert_true(is_gone(name));
 	assert_int_equal(ioctl(fd, TUNSETIFF, &request), 0);
 	if (persist) {
 		assert_int_equal(ioctl(fd, TUNSETPERSIST, 1), 0);

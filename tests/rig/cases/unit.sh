@@ -1,15 +1,12 @@
 # SPDX-License-Identifier: MIT
 # The unit tests of an architecture that is emulated here, where `make check` cannot run them: one
-# point a program.
+# point a program, and one for each of its tests that is left out.
 . "${RIG:?}/lib.sh"
 
-# What this host cannot do for a program.
-unfit() {
+# What this host cannot do for a test.
+why_skipped() {
 	case $1 in
-	test_serial) echo "pastes megabytes, each byte of which an emulated processor handles" ;;
-	test_net_data) echo "measures processor time, of which an emulated host has another idea" ;;
-	test_net_tap) echo "wants taps back at once; a ring of Linux 6.1 gives them back later" ;;
-	test_image) echo "wants loop devices and file systems that this small host does not have" ;;
+	test_net_data:waits_for_room) echo "sockets know RWF_NOWAIT, by which frames keep their order, from Linux 6.4 on" ;;
 	*) return 1 ;;
 	esac
 }
