@@ -59,14 +59,16 @@ static void model_look(struct client *client)
 								CONTROL_LINE_BYTES - 1;
 	size_t text = strnlen(client->sent, seen);
 	char *newline = memchr(client->sent, '\n', text);
+	int length;
 
 	if (!client->kept)
 		return;
 	if (newline) {
 		*newline = '\0';
 		fuzz_check(!strcmp(last_request, client->sent));
-		snprintf(client->expected, CONTROL_LINE_BYTES - 1, "%u %s", requests,
-			 client->sent);
+		length = snprintf(client->expected, CONTROL_LINE_BYTES - 1, "%u %s", requests,
+				  client->sent);
+		fuzz_check(length > 0); /* too long a one is cut, as the machine's */
 		strcat(client->expected, "\n");
 		client->answered = true;
 		client->kept = false;
