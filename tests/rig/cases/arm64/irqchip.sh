@@ -14,7 +14,7 @@ tree_word() {
 }
 
 truncate -s 16M disk.img
-for chip in gicv3-its:ITS gicv3:line gicv2m:GICv2m gicv2:line; do
+for chip in gicv3-its:ITS gicv3:line gicv2m:MSI gicv2:line; do
 	name=${chip%:*} interrupt=${chip#*:}
 	[ "$interrupt" != line ] || interrupt=$line_interrupt
 	guest "$name" rig=devices -c 2 -d disk.img --irqchip "$name" --dump-dtb "$name.dtb"
