@@ -475,11 +475,11 @@ static void step_control(struct fuzz_input *input, uint8_t choice)
 		control_publish();
 		fuzz_queue_publish(box.control[RECEIVE]);
 		fuzz_device_run(&box.device);
-		if (!box.device.paused)
-			check_told();
 		break;
 	default:
 		control_take(input);
+		if (!box.device.paused)
+			check_told();
 		break;
 	}
 }

@@ -19,7 +19,7 @@
 
 /* Adjacent for the guest and not in the process. Rings in the first, data in the second. */
 #define GUEST_GPA (UINT64_C(1) * MIB)
-#define GUEST_RING_BYTES (64 * KIB)
+#define GUEST_RING_BYTES (16 * KIB)
 #define GUEST_DATA_GPA (GUEST_GPA + GUEST_RING_BYTES)
 #define GUEST_DATA_BYTES (64 * KIB)
 
