@@ -111,7 +111,6 @@ static const struct syscall_rule common_calls[] = {
 	SYSCALL_ALWAYS(brk),
 	SYSCALL_IF_CLEAR(mmap, 2, PROT_EXEC),
 	SYSCALL_ALWAYS(munmap),
-	SYSCALL_ALWAYS(mremap),
 	SYSCALL_ALWAYS(madvise),
 	SYSCALL_ALWAYS(restart_syscall),
 	SYSCALL_ALWAYS(rt_sigreturn),
