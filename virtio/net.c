@@ -352,7 +352,7 @@ static int net_create_queues(struct net *net)
 {
 	unsigned pairs = net->pair_count;
 
-	for (unsigned i = 0; i <= 2 * pairs; i++) {
+	for (unsigned i = 0; i < net->device.queue_count; i++) {
 		struct worker *worker = net->pairs[i < 2 * pairs ? i / 2 : 0].worker;
 		int error = virtqueue_init(&net->queues[i], &net->device, (uint16_t)i,
 					   NET_QUEUE_SIZE, worker);
@@ -423,7 +423,8 @@ int net_create_on(struct link *link, const struct net_settings *settings,
 		.config = &net->config,
 		.config_size = offsetof(struct virtio_net_config, rss_max_key_size),
 		.queues = net->queues,
-		.queue_count = 2 * net->pair_count + 1,
+		/* No control queue where there is nothing to control. */
+		.queue_count = 2 * net->pair_count + !settings->vhost,
 	};
 	error = virtio_device_init(&net->device, &config);
 	if (error) {

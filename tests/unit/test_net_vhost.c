@@ -181,6 +181,8 @@ static void test_offers_what_both_can(void **state)
 	(void)state;
 	assert_int_equal(offered & ours, 0);
 	assert_int_equal(offered & ITS_FEATURES, ITS_FEATURES);
+	/* 5.1.2: and then there is no control queue. */
+	assert_int_equal(rig->net->device.queue_count, 2);
 	/* Checksums and segments are between the driver and the tap. */
 	assert_true(offered & BIT64(VIRTIO_NET_F_HOST_TSO4));
 	rig_destroy(rig);
