@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
  * H57: a console whose host does not read or sends without end, and a driver whose messages mean
- * nothing (virtio 1.2, 5.3). The ports: 0 a file, 1 a terminal that nobody reads, 2 /dev/zero.
+ * nothing (virtio 1.2, 5.3). The ports: 0 a file, 1 for data and 3 a console, both terminals that
+ * nobody reads, 2 /dev/zero.
  * Params: ms=N, how long input has no buffer.
  */
 #include "kit/hostile.h"
@@ -15,9 +16,9 @@
 #define MESSAGES_TRANSMIT 3
 #define STUCK_TRANSMIT	  5
 #define FLOOD_RECEIVE	  6
-#define STUCK_PORT	  1
+#define STALLED_TRANSMIT  9
 #define FLOOD_PORT	  2
-#define PORTS		  3
+#define PORTS		  4
 
 #define LARGE	    65536
 #define CHAINS	    40
@@ -148,11 +149,26 @@ static void stuck_output(void)
 	while (virtqueue_poll(queue, &used))
 		count++;
 	ok(subject_works(device) && is_well() && count < STUCK_LIMIT,
-	   "H57 %s: %u of %u chains of 64 KiB are taken by a port that nobody reads, others go on",
+	   "H57 %s: %u of %u chains of 64 KiB are taken by a data port that nobody reads",
 	   device->name, count, CHAINS);
 	ok(virtio_reset(device), "H57 %s: a reset does not wait for the reader", device->name);
 	start();
 	say(true, "and it goes on");
+}
+
+/* A kernel waits for its console with interrupts off: not for ever. */
+static void stalled_output(void)
+{
+	struct virtqueue *queue = &device->queues[STALLED_TRANSMIT];
+	unsigned count = 0;
+
+	for (unsigned i = 0; i < CHAINS; i++)
+		virtqueue_add(queue, &(struct part){ buffer, LARGE, false }, 1);
+	virtqueue_notify(queue);
+	say(true, "a console that nobody reads: others go on");
+	while (count < CHAINS && virtqueue_wait(queue, &used, REQUEST_NS))
+		count++;
+	say(count == CHAINS, "and its output is dropped after a second");
 }
 
 static void output_flood(void)
@@ -218,6 +234,7 @@ static void test(struct victim *next)
 	input_flood();
 	output_flood();
 	emergencies();
+	stalled_output();
 	stuck_output();
 }
 

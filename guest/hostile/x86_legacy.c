@@ -137,13 +137,17 @@ static void serial_widths(void)
 
 /* ---- Other ports ---- */
 
-/* What resets, powers off or says that the guest has panicked, and the port of results. */
+/*
+ * What resets, powers off or says that the guest has panicked, the port of results, and the edges
+ * and levels of interrupts that KVM keeps.
+ */
 static bool is_left_out(uint16_t port, unsigned bytes)
 {
 	static const struct {
 		uint16_t from, to;
 	} left[] = { { 0x64, 0x64 },   { 0x92, 0x92 },	 { SERIAL, SERIAL + 7 },
-		     { 0x505, 0x505 }, { 0x600, 0x63f }, { 0xcf8, 0xcff } };
+		     { 0x4d0, 0x4d1 }, { 0x505, 0x505 }, { 0x600, 0x63f },
+		     { 0xcf8, 0xcff } };
 
 	for (unsigned i = 0; i < ARRAY_COUNT(left); i++)
 		if (port + bytes > left[i].from && port <= left[i].to)
