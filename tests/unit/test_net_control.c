@@ -259,7 +259,8 @@ static void survives_malformed_commands(void **state)
 	struct driver_part parts[] = { driver_out(driver, "\0\0\1", 3), driver_in(driver, 1) };
 	struct driver_part ack_readable = driver_out(driver, "\0\0\1\xff", 4);
 	const uint8_t huge[] = { 0xff, 0xff, 0xff, 0xff, 1, 2, 3, 4, 5, 6 };
-	const uint8_t second_huge[] = { 1, 0, 0, 0, 2, 1, 1, 1, 1, 1, 0xab, 0xaa, 0xaa, 0x2a };
+	/* Six times that is 2 in 32 bits. */
+	const uint8_t second_huge[] = { 1, 0, 0, 0, 2, 1, 1, 1, 1, 1, 0xab, 0xaa, 0xaa, 0x2a, 0, 0 };
 	const uint8_t table = VIRTIO_NET_CTRL_MAC_TABLE_SET;
 
 	assert_int_equal(driver_request(queue, &ack_readable, 1), 0); /* no place for an ack */
@@ -428,6 +429,12 @@ static void takes_tables_of_all_sizes(void **state)
 				 sizeof(table)), VIRTIO_NET_OK);
 	assert_true(lets_in(rig, OTHER)); /* more than we hold: all */
 	assert_false(lets_in(rig, GROUP));
+	store_le32(table, 65);
+	store_le32(table + 4 + 65 * ETH_ALEN, 135);
+	assert_int_equal(control(rig, VIRTIO_NET_CTRL_MAC, VIRTIO_NET_CTRL_MAC_TABLE_SET, table,
+				 sizeof(table)), VIRTIO_NET_OK);
+	assert_true(lets_in(rig, OTHER)); /* by one */
+	memset(table, 0, sizeof(table));
 	store_le32(table, 64);
 	store_le32(table + 4 + 64 * ETH_ALEN, 136);
 	memcpy(table + 4 + 63 * ETH_ALEN, "\2\2\2\2\2\2", ETH_ALEN);
