@@ -853,5 +853,8 @@ int main(void)
 		cmocka_unit_test(test_no_file_slots),
 	};
 
+	/* Started without a standard input, a test's terminal would have its number. */
+	if (fcntl(0, F_GETFD) < 0)
+		open("/dev/null", O_RDWR);
 	return cmocka_run_group_tests(tests, group_setup, group_teardown);
 }
