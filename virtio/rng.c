@@ -26,16 +26,21 @@ static struct rng *rng_of(struct virtio_device *device)
 	return container_of(device, struct rng, device);
 }
 
-/* Fills the first part of the chain, as far as one request goes. */
+/* Fills the chain, as far as one request goes. */
 static uint32_t rng_fill(const struct chain *chain)
 {
-	ssize_t filled;
+	uint32_t filled = 0;
 
-	if (!chain->writable_count)
-		return 0;
-	filled = getrandom(chain->writable->iov_base,
-			   min_u64(chain->writable->iov_len, RNG_REQUEST_BYTES), 0);
-	return filled > 0 ? (uint32_t)filled : 0;
+	for (unsigned i = 0; i < chain->writable_count && filled < RNG_REQUEST_BYTES; i++) {
+		size_t length = min_u64(chain->writable[i].iov_len, RNG_REQUEST_BYTES - filled);
+		ssize_t result = getrandom(chain->writable[i].iov_base, length, 0);
+
+		if (result > 0)
+			filled += (uint32_t)result;
+		if (result < (ssize_t)length)
+			break;
+	}
+	return filled;
 }
 
 static void rng_kick(struct virtqueue *queue)

@@ -46,6 +46,23 @@ static void writes_no_byte_more(void **state)
 		assert_int_equal(bytes[i], 0);
 }
 
+static void fills_every_part(void **state)
+{
+	static const uint8_t zeros[64];
+	struct driver *driver = *state;
+	struct driver_part parts[] = { driver_in(driver, 64), driver_in(driver, 64),
+				       driver_in(driver, 8192) };
+	const uint8_t *last = driver_at(driver, parts[2].gpa);
+
+	parts[0].bytes = 1;
+	assert_int_equal(driver_request(&driver->queues[0], parts, 3), 4096);
+	assert_memory_not_equal(driver_at(driver, parts[1].gpa), zeros, 64);
+	assert_memory_not_equal(last, zeros, 64);
+	assert_memory_not_equal(last + 4096 - 65 - 64, zeros, 64);
+	for (unsigned i = 4096 - 65; i < 8192; i++)
+		assert_int_equal(last[i], 0);
+}
+
 static void bounds_a_request(void **state)
 {
 	struct driver *driver = *state;
@@ -85,6 +102,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(fills_a_buffer, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(writes_no_byte_more, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(fills_every_part, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(bounds_a_request, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(returns_a_buffer_that_it_may_not_write, set_up,
 						tear_down),
