@@ -355,7 +355,7 @@ static void spurious_kicks_are_harmless(void **state)
 	struct driver_part part = driver_in(driver, 8);
 
 	(void)state;
-	for (unsigned i = 0; i < 20000; i++)
+	for (unsigned i = 0, kicks = unit_rounds(20000); i < kicks; i++)
 		driver_kick_always(&driver->queues[0]);
 	assert_int_equal(driver_request(&driver->queues[0], &part, 1), 8);
 	driver_destroy(driver);
@@ -417,7 +417,7 @@ static void no_wake_up_is_lost(void **state)
 {
 	static const uint64_t refused[] = { 0, NO_EVENT_IDX, 0, NO_EVENT_IDX, 0 };
 	static const uint64_t poll_ns[] = { 0, 0, 1, 2000, 50000 };
-	unsigned seed = 1;
+	unsigned rounds = unit_rounds(20000), seed = 1;
 
 	(void)state;
 	for (unsigned i = 0; i < ARRAY_SIZE(refused); i++) {
@@ -427,7 +427,7 @@ static void no_wake_up_is_lost(void **state)
 		uint32_t bytes;
 		uint16_t head;
 
-		for (unsigned round = 0; round < 20000; round++) {
+		for (unsigned round = 0; round < rounds; round++) {
 			unsigned count = 1 + round % 4;
 
 			for (unsigned j = 0; j < count; j++) {
@@ -749,8 +749,7 @@ static void random_scripts(void **state)
 {
 	static const uint64_t refused[] = { 0, NO_EVENT_IDX, NO_INDIRECT,
 					    NO_EVENT_IDX | NO_INDIRECT };
-	const char *text = getenv("SCRIPTS");
-	unsigned scripts = text ? (unsigned)atoi(text) : 105; /* of 120 steps, 8 times */
+	unsigned scripts = unit_rounds(105); /* of 120 steps, 8 times */
 
 	(void)state;
 	for (unsigned i = 0; i < 8; i++) {

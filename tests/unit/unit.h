@@ -12,7 +12,20 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
 
 #include <cmocka.h>
+
+/*
+ * How often a test does what it repeats: `usual`, or a part of it where a
+ * processor is emulated, which TEST_SHARE=N in the environment says (one Nth).
+ */
+static inline unsigned unit_rounds(unsigned usual)
+{
+	const char *text = getenv("TEST_SHARE");
+	int share = text ? atoi(text) : 1;
+
+	return share > 1 ? (usual + (unsigned)share - 1) / (unsigned)share : usual;
+}
 
 #endif
