@@ -12,8 +12,8 @@ why_skipped() {
 	esac
 }
 
-# Where processors are emulated, what is repeated is repeated a tenth as often (tests/unit/unit.h).
-[ "$RIG_KIND" != nested ] || export TEST_SHARE=10
+# Where processors are emulated, what is repeated is repeated a fortieth as often (tests/unit/unit.h).
+[ "$RIG_KIND" != nested ] || export TEST_SHARE=40
 # A host may have no room for them: see above.
 [ "$RIG_KIND" != nested ] || echo 4 >/proc/sys/vm/nr_hugepages
 run_programs "${RIG_PROGRAMS:-/tests/unit}"
