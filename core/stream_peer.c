@@ -5,6 +5,7 @@
  */
 #include "core/stream_peer.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -141,13 +142,15 @@ static int open_socket(struct stream *stream, const char *path)
 int stream_peer_open(struct stream *stream, int *in_fd, int *out_fd)
 {
 	const struct stream_config *config = &stream->config;
-	const char *socket_path = stream_socket_path(config->path);
+	const char *socket_path;
 
 	if (config->terminal) {
 		*in_fd = config->terminal->input_fd;
 		*out_fd = config->terminal->output_fd;
 		return 0;
 	}
+	assert(config->path); /* one of the two */
+	socket_path = stream_socket_path(config->path);
 	if (!strcmp(config->path, "pty"))
 		return open_pty(stream, in_fd, out_fd);
 	if (socket_path)
