@@ -45,7 +45,9 @@ int machine_config_init(struct machine_config *config)
 		memcpy(config->arch_options, arch_options.defaults, arch_options.size);
 	if (config->name && config->dev_path && config->arch_options)
 		return 0;
-	machine_config_destroy(config);
+	free(config->arch_options);
+	free(config->dev_path);
+	free(config->name);
 	return fail_host(ENOMEM, "run: out of memory");
 }
 
