@@ -32,7 +32,7 @@ int client_options_parse(struct client_options *options, int argc, char **argv)
 
 	*options = (struct client_options){ 0 };
 	opterr = 0;
-	optind = 1;
+	optind = 0; /* begins anew, in the middle of a word as well */
 	while (!error && (value = getopt_long(argc, argv, "-:n:afh", longs, NULL)) != -1) {
 		if (value == 'n' || value == 1)
 			error = name_take(options, argv[0], optarg);
