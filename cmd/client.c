@@ -28,7 +28,7 @@ int client_options_parse(struct client_options *options, int argc, char **argv)
 		{ "force", no_argument, NULL, 'f' },	  { "help", no_argument, NULL, 'h' },
 		{ 0 },
 	};
-	int value, error = 0;
+	int value, error = 0, word = 1;
 
 	*options = (struct client_options){ 0 };
 	opterr = 0;
@@ -44,7 +44,8 @@ int client_options_parse(struct client_options *options, int argc, char **argv)
 			options->help = true;
 		else
 			error = fail(EINVAL, "%s: '%s' is not understood; see 'ringvm %s --help'",
-				     argv[0], argv[optind - 1], argv[0]);
+				     argv[0], argv[word], argv[0]);
+		word = optind;
 	}
 	return error;
 }

@@ -342,7 +342,7 @@ static int option_apply(struct machine_config *config, unsigned index, const cha
 int machine_options_parse(struct machine_config *config, int argc, char **argv)
 {
 	struct option_list list;
-	int error = 0, value;
+	int error = 0, value, word = 1;
 
 	list_fill(&list);
 	opterr = 0;
@@ -352,15 +352,16 @@ int machine_options_parse(struct machine_config *config, int argc, char **argv)
 			error = kernel_set(config, optarg);
 		else if (value == ':')
 			error = fail(EINVAL, "run: %s needs an argument; see 'ringvm run --help'",
-				     argv[optind - 1]);
+				     argv[word]);
 		else if (value == '?')
 			error = fail(EINVAL, "run: unknown option '%s'; see 'ringvm run --help'",
-				     argv[optind - 1]);
+				     argv[word]);
 		else
 			error = option_apply(config,
 					     (unsigned)(value < 128 ? list.index_of_letter[value] :
 								      value) - VALUE_BASE,
 					     optarg);
+		word = optind;
 	}
 	while (!error && optind < argc)
 		error = kernel_set(config, argv[optind++]);
