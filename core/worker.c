@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "base/bytes.h"
@@ -443,6 +444,15 @@ void worker_stop(struct worker *worker)
 	worker->thread_id = 0;
 }
 
+/* The kernel refuses a table for more files than the process may open. */
+static unsigned table_size(unsigned wanted)
+{
+	struct rlimit limit;
+
+	return getrlimit(RLIMIT_NOFILE, &limit) ? wanted :
+						  (unsigned)min_u64(wanted, limit.rlim_cur);
+}
+
 int worker_create(struct worker *worker, const struct worker_config *config)
 {
 	int error;
@@ -456,7 +466,7 @@ int worker_create(struct worker *worker, const struct worker_config *config)
 	worker->spin.window_ns = config->poll_ns;
 	worker->mail_last = &worker->mail;
 	worker->mail_watch.ready = mail_ready;
-	worker->file_count = config->files + 1; /* and mail_fd */
+	worker->file_count = table_size(config->files + 1); /* and mail_fd */
 	worker->files = malloc(worker->file_count * sizeof(*worker->files));
 	worker->mail_fd = event_fd_create();
 	if (!worker->files || worker->mail_fd < 0) {

@@ -51,7 +51,7 @@ struct worker_timer {
 struct worker_config {
 	const char *name; /* of the thread; at most 15 bytes count */
 	unsigned entries; /* of the submission queue; the completion queue has 4 times as many */
-	unsigned files;   /* fixed file slots */
+	unsigned files;   /* fixed file slots, or as many as the process may open */
 	const struct syscall_filter *filter; /* of its thread, or NULL; outlives the worker */
 	const unsigned *processor; /* of the host, to run on; NULL: any; outlives the worker */
 	uint64_t poll_ns; /* how long to look for work before sleeping, while that pays; or 0 */

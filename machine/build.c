@@ -9,7 +9,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <sys/signalfd.h>
 
 #include "base/bytes.h"
@@ -189,25 +188,15 @@ static int own_workers_create(struct machine *machine)
 	return error;
 }
 
-/* Slots for all devices on one worker; nobody has more files than the process may open. */
-static unsigned pool_files(const struct machine_config *config)
-{
-	struct rlimit limit;
-	uint64_t wanted = (uint64_t)IO_FILES * config->device_count;
-
-	if (!getrlimit(RLIMIT_NOFILE, &limit) && limit.rlim_cur && wanted >= limit.rlim_cur)
-		wanted = limit.rlim_cur - 1; /* one is the worker's own */
-	return (unsigned)wanted;
-}
-
-/* --io-threads: `total` wishes, dealt out in turns. */
+/* --io-threads: `total` wishes, dealt out in turns. A worker may get all devices. */
 static int pool_workers_create(struct machine *machine, unsigned total)
 {
 	unsigned count = (unsigned)min_u64(machine->config->io_threads, total);
+	unsigned files = IO_FILES * machine->config->device_count;
 	int error = 0;
 
 	while (!error && machine->io_worker_count < count)
-		error = io_worker_create(machine, "", pool_files(machine->config));
+		error = io_worker_create(machine, "", files);
 	for (unsigned i = 0; i < total; i++)
 		machine->device_workers[i] = &machine->io_workers[i % count];
 	return error;

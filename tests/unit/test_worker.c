@@ -10,6 +10,7 @@
 #include <semaphore.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -515,11 +516,31 @@ static void test_run_on_the_calling_thread(void **state)
 	worker_destroy(&worker);
 }
 
+/* The kernel takes no larger table than the process may open files. */
+static void test_few_files_may_be_open(void **state)
+{
+	struct rlimit old, few;
+	int added = 0;
+
+	(void)state;
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &old), 0);
+	few = old;
+	few.rlim_cur = min_u64(old.rlim_cur, 100);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
+	assert_int_equal(worker_create(&worker, &(struct worker_config){ "io-test", 32, 256 }), 0);
+	while (worker_add_file(&worker, worker.mail_fd) >= 0)
+		added++;
+	assert_int_equal(added, (int)few.rlim_cur - 1);
+	worker_destroy(&worker);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &old), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		/* First: no thread of another ring is about to end. */
 		cmocka_unit_test(test_worker_and_its_helpers_stay_on_a_processor),
+		cmocka_unit_test(test_few_files_may_be_open),
 		cmocka_unit_test_setup_teardown(test_call_runs_on_the_worker, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_worker_hears_faults_only, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_posts_of_many_threads_all_arrive, setup,
