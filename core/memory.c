@@ -45,11 +45,16 @@ static int memory_file_create(const struct memory_backing *backing)
 	return fd < 0 ? -errno : fd;
 }
 
-/* What stat calls the block of a file is its page, huge or not. */
-static uint64_t file_page_bytes(int fd)
+/*
+ * The least that can be mapped. Of huge pages that is what stat calls a block;
+ * of a memfd stat may say the same, but its huge pages are no more than a wish.
+ */
+static uint64_t file_page_bytes(const struct memory_backing *backing, int fd)
 {
 	struct stat status;
 
+	if (backing->source != MEMORY_HUGETLB)
+		return (uint64_t)sysconf(_SC_PAGESIZE);
 	return fstat(fd, &status) ? 0 : (uint64_t)status.st_blksize;
 }
 
@@ -108,7 +113,7 @@ static int region_map_anonymous(struct guest_memory_region *region)
 static int region_map_file(struct guest_memory_region *region,
 			   const struct memory_backing *backing, int fd)
 {
-	uint64_t page_bytes = file_page_bytes(fd);
+	uint64_t page_bytes = file_page_bytes(backing, fd);
 	int error;
 
 	if (!is_aligned(region->size_bytes | region->gpa, page_bytes))
