@@ -87,6 +87,8 @@ void virtio_fail(struct virtio_device *device, const char *format, ...)
 	status = atomic_fetch_or(&device->status, VIRTIO_CONFIG_S_NEEDS_RESET);
 	if (status & VIRTIO_CONFIG_S_NEEDS_RESET)
 		return;
+	for (unsigned i = 0; i < device->queue_count; i++)
+		virtqueue_silence(&device->queues[i]);
 	va_start(args, format);
 	vsnprintf(reason, sizeof(reason), format, args);
 	va_end(args);

@@ -147,8 +147,11 @@ static int virtqueue_attach(struct virtqueue *queue)
 
 static void virtqueue_begin_outside(struct virtqueue *queue)
 {
-	int error = queue->outside->begin(queue);
+	int error;
 
+	if (virtio_silenced(queue->device))
+		return;
+	error = queue->outside->begin(queue);
 	queue->is_outside = !error;
 	if (error)
 		virtio_fail(queue->device, "queue %u: the kernel does not serve it: %s",
@@ -235,7 +238,7 @@ static void virtqueue_follow(struct worker_task *task)
 	queue->posted = false;
 	pthread_mutex_unlock(&device->queue_lock);
 
-	if (goal != VIRTQUEUE_RUN && queue->is_outside) {
+	if (queue->is_outside && (goal != VIRTQUEUE_RUN || virtio_silenced(device))) {
 		queue->is_outside = false;
 		queue->outside->end(queue);
 	}
@@ -326,6 +329,21 @@ void virtqueue_set_goal(struct virtqueue *queue, enum virtqueue_goal goal)
 		queue->live = true;
 	post = queue->goal != goal && queue->live && !queue->posted;
 	queue->goal = goal;
+	queue->posted |= post;
+	pthread_mutex_unlock(&device->queue_lock);
+	if (post)
+		worker_post(queue->worker, &queue->task);
+}
+
+void virtqueue_silence(struct virtqueue *queue)
+{
+	struct virtio_device *device = queue->device;
+	bool post;
+
+	if (!queue->outside)
+		return;
+	pthread_mutex_lock(&device->queue_lock);
+	post = queue->live && !queue->posted;
 	queue->posted |= post;
 	pthread_mutex_unlock(&device->queue_lock);
 	if (post)

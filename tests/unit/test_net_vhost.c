@@ -30,6 +30,7 @@ struct fake_ring {
 static struct fake {
 	int open_error;
 	_Atomic unsigned long fail_request;
+	_Atomic unsigned long fail_transmit; /* of the second ring alone */
 	uint64_t features, set_features;
 	bool owned;
 	struct vhost_memory_region region;
@@ -65,6 +66,10 @@ static int ring_call(unsigned long request, void *argument)
 	struct fake_ring *ring = &fake.rings[state->index];
 
 	assert_in_range(state->index, 0, 1);
+	if (request == fake.fail_transmit && state->index == VHOST_NET_TRANSMIT) {
+		errno = EINVAL;
+		return -1;
+	}
 	switch (request) {
 	case VHOST_SET_VRING_NUM:
 		ring->size = state->num;
@@ -288,6 +293,23 @@ static void test_refusal_breaks_the_device(void **state)
 	rig_destroy(rig);
 }
 
+/* A device that has failed does nothing, with neither of its queues. */
+static void test_refusal_of_one_ring_takes_back_the_other(void **state)
+{
+	struct rig *rig = rig_create(&(struct rig_config){ .vhost = true });
+
+	(void)state;
+	fake.fail_transmit = VHOST_SET_VRING_KICK;
+	begin_to_break(rig->driver);
+	driver_wait_status(rig->driver, VIRTIO_CONFIG_S_NEEDS_RESET);
+	wait_backends(false);
+	fake.fail_transmit = 0;
+	driver_reset(rig->driver);
+	driver_begin(rig->driver);
+	wait_backends(true);
+	rig_destroy(rig);
+}
+
 static void test_kernel_gives_up_on_a_ring(void **state)
 {
 	struct rig *rig = rig_begin(&(struct rig_config){ .vhost = true });
@@ -296,6 +318,13 @@ static void test_kernel_gives_up_on_a_ring(void **state)
 	wait_backends(true);
 	event_fd_signal(fake.rings[1].error_fd);
 	driver_wait_status(rig->driver, VIRTIO_CONFIG_S_NEEDS_RESET);
+	wait_backends(false);
+	/* Nor does it begin anew before it is reset. */
+	assert_int_equal(virtio_device_pause(rig->driver->device, RIG_TIMEOUT_MS), 0);
+	virtio_device_resume(rig->driver->device);
+	assert_int_equal(virtio_device_pause(rig->driver->device, RIG_TIMEOUT_MS), 0);
+	assert_int_equal(fake.rings[0].backend, -1);
+	assert_int_equal(fake.rings[1].backend, -1);
 	driver_reset(rig->driver);
 	driver_begin(rig->driver);
 	wait_backends(true);
@@ -311,6 +340,7 @@ int main(void)
 		cmocka_unit_test_setup(test_hands_over_and_takes_back, setup),
 		cmocka_unit_test_setup(test_pause_goes_on_where_it_was, setup),
 		cmocka_unit_test_setup(test_refusal_breaks_the_device, setup),
+		cmocka_unit_test_setup(test_refusal_of_one_ring_takes_back_the_other, setup),
 		cmocka_unit_test_setup(test_kernel_gives_up_on_a_ring, setup),
 	};
 
