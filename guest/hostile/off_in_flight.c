@@ -23,20 +23,14 @@ static void fill(struct virtqueue *queue, uint8_t *buffer)
 	virtqueue_notify(queue);
 }
 
-static void test(struct virtio_device *device)
+void guest_main(void)
 {
+	struct virtio_device *device = virtio_find(VIRTIO_ID_BLOCK);
 	uint8_t *buffer = memory_get_raw(BYTES, 4096);
 
-	if (device->type != VIRTIO_ID_BLOCK)
-		return;
 	virtio_start(device, virtio_usual_features(device));
 	note("H58 %s: power-off with requests in flight", device->name);
 	for (uint16_t i = 0; i < device->queue_count; i++)
 		fill(&device->queues[i], buffer);
 	arch_power_off();
-}
-
-void guest_main(void)
-{
-	for_each_device(test);
 }

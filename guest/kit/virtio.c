@@ -131,6 +131,17 @@ unsigned virtio_scan(struct virtio_device **devices)
 	return count;
 }
 
+struct virtio_device *virtio_find(uint16_t type)
+{
+	struct virtio_device *devices;
+	unsigned count = virtio_scan(&devices);
+
+	for (unsigned i = 0; i < count; i++)
+		if (devices[i].type == type)
+			return &devices[i];
+	bail_out("no %s device", type_name(type));
+}
+
 uint8_t virtio_status(const struct virtio_device *device)
 {
 	return common_read8(device, VIRTIO_PCI_COMMON_STATUS);

@@ -77,6 +77,8 @@ static inline void common_write32(const struct virtio_device *device, unsigned o
 
 /* All virtio devices of bus 0, in order of their address; bails out without any. */
 unsigned virtio_scan(struct virtio_device **devices);
+/* Scans, and gives the first of a type; bails out without one. */
+struct virtio_device *virtio_find(uint16_t type);
 
 uint8_t virtio_status(const struct virtio_device *device);
 void virtio_set_status(const struct virtio_device *device, uint8_t status);

@@ -24,17 +24,6 @@ struct load_request {
 static struct load_request *requests;
 static uint64_t blocks, next_block;
 
-static struct virtio_device *find_disk(void)
-{
-	struct virtio_device *devices;
-	unsigned count = virtio_scan(&devices);
-
-	for (unsigned i = 0; i < count; i++)
-		if (devices[i].type == VIRTIO_ID_BLOCK)
-			return &devices[i];
-	bail_out("no disk");
-}
-
 static void prepare(struct virtqueue *queue, uint16_t head, bool write)
 {
 	struct load_request *request = &requests[head];
@@ -82,7 +71,7 @@ void guest_main(void)
 {
 	uint64_t count = param_number("requests", 1000), done = 0, left, kicks = 0, start;
 	uint64_t depth = param_number("depth", 1);
-	struct virtio_device *device = find_disk();
+	struct virtio_device *device = virtio_find(VIRTIO_ID_BLOCK);
 	struct virtqueue *queue = &device->queues[0];
 
 	if (!depth || depth > DEPTH_MAX || depth > count)

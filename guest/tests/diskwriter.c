@@ -31,17 +31,6 @@ static struct writer_request *in_flight[VIRTIO_QUEUES_MAX][HEADS_MAX];
 static uint64_t next_sequence = 1, flushed, depth, every;
 static uint32_t sectors;
 
-static struct virtio_device *find_disk(void)
-{
-	struct virtio_device *devices;
-	unsigned count = virtio_scan(&devices);
-
-	for (unsigned i = 0; i < count; i++)
-		if (devices[i].type == VIRTIO_ID_BLOCK)
-			return &devices[i];
-	bail_out("no disk");
-}
-
 static void offer(struct virtqueue *queue, struct writer_request *request, bool write)
 {
 	struct part parts[3] = { { &request->header, sizeof(request->header), false } };
@@ -113,7 +102,7 @@ static void flush_ended(void)
 
 void guest_main(void)
 {
-	struct virtio_device *device = find_disk();
+	struct virtio_device *device = virtio_find(VIRTIO_ID_BLOCK);
 	uint64_t since = 0;
 	unsigned turn = 0;
 

@@ -28,17 +28,6 @@ static struct stress_request *idle[DEPTH];
 static unsigned idle_count;
 static uint64_t random_state;
 
-static struct virtio_device *find_disk(void)
-{
-	struct virtio_device *devices;
-	unsigned count = virtio_scan(&devices);
-
-	for (unsigned i = 0; i < count; i++)
-		if (devices[i].type == VIRTIO_ID_BLOCK)
-			return &devices[i];
-	bail_out("no disk");
-}
-
 /* 1 to `most`. */
 static unsigned some(unsigned most)
 {
@@ -95,7 +84,7 @@ static bool woken(struct virtqueue *queue, uint64_t interrupts)
 void guest_main(void)
 {
 	uint64_t count = param_number("requests", 1000), offered = 0, done = 0, kicks = 0;
-	struct virtio_device *device = find_disk();
+	struct virtio_device *device = virtio_find(VIRTIO_ID_BLOCK);
 	struct virtqueue *queue = &device->queues[0];
 
 	random_state = param_number("seed", 1);
