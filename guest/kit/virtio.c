@@ -99,6 +99,8 @@ static void device_init(struct virtio_device *device, struct pci_function *funct
 	for (unsigned i = 0; i < device->line_count; i++)
 		device->lines[i] = arch_line_new();
 	count_queues(device);
+	for (uint16_t i = 0; i < VIRTIO_QUEUES_MAX; i++)
+		device->queues[i].index = i;
 	device->offered = virtio_offered(device);
 }
 
@@ -252,7 +254,6 @@ void virtio_queue_program(struct virtio_device *device, uint16_t index)
 	struct virtqueue_areas areas = virtqueue_areas(queue);
 
 	virtio_select(device, index);
-	queue->index = index;
 	queue->event_idx = device->negotiated & BIT64(VIRTIO_RING_F_EVENT_IDX);
 	queue->notify_gpa =
 		device->notify->gpa + (uint64_t)device->notify_multiplier *
