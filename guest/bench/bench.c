@@ -75,9 +75,7 @@ void bench_start(struct virtio_device *device, uint64_t features)
 		bail_out("%s refuses features %lx", device->name, features & device->offered);
 	virtio_interrupts_setup(device);
 	for (uint16_t i = 0; i < device->queue_count; i++) {
-		uint16_t max = virtio_queue_max(device, i);
-
-		virtio_queue_setup(device, i, max < BENCH_RING_SIZE ? max : BENCH_RING_SIZE);
+		virtio_queue_setup(device, i, BENCH_RING_SIZE);
 		virtqueue_interrupt_never(&device->queues[i]);
 	}
 	virtio_driver_ok(device);

@@ -27,15 +27,6 @@ static void wait_ns(uint64_t ns)
 		arch_wait_ns(1000000);
 }
 
-static void start_with_size(struct virtio_device *device, uint64_t features, uint16_t size)
-{
-	virtio_negotiate(device, features);
-	virtio_interrupts_setup(device);
-	for (uint16_t queue = 0; queue < device->queue_count; queue++)
-		virtio_queue_setup(device, queue, queue == subject_queue(device)->index ? size : 0);
-	virtio_driver_ok(device);
-}
-
 /* Slot i of the ring holds head i, an indirect request, for good. */
 static void fill_ring(struct virtio_device *device)
 {
@@ -100,7 +91,7 @@ static void c69_running_index(struct virtio_device *device)
 		uint16_t size = sizes[i] < max ? sizes[i] : max;
 		unsigned rounds = size < 16 ? SMALL_ROUNDS : ROUNDS;
 
-		start_with_size(device, virtio_usual_features(device), size);
+		virtio_start_sized(device, virtio_usual_features(device), queue, size);
 		fill_ring(device);
 		ok(run_many(queue, rounds, size > 1 ? size / 2 : 1),
 		   "C69 %s: %u requests through a ring of %u", device->name, rounds, size);
@@ -149,7 +140,7 @@ static void c73_event(struct virtio_device *device)
 	uint16_t size = max < RING ? max : RING;
 	uint64_t before;
 
-	start_with_size(device, virtio_usual_features(device), size);
+	virtio_start_sized(device, virtio_usual_features(device), queue, size);
 	queue->avail->flags = VRING_AVAIL_F_NO_INTERRUPT;
 	queue->avail->ring[queue->size] = 2;
 	before = interrupts_of_one(device);
@@ -162,7 +153,7 @@ static void c73_event(struct virtio_device *device)
 	ok(interrupts_of_one(device) == 0, "C73 %s: none after", device->name);
 	ok(queue->used->flags == 0, "C74 %s: with EVENT_IDX used.flags is 0", device->name);
 	virtio_reset(device);
-	start_with_size(device, virtio_usual_features(device), size);
+	virtio_start_sized(device, virtio_usual_features(device), queue, size);
 	fill_ring(device);
 	run_many(queue, 65536u - size / 2, size / 2);
 	run_many(queue, size / 2 - 2u, (uint16_t)(size / 2 - 2));

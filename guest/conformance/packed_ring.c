@@ -15,15 +15,6 @@
 
 static struct request requests[SIZE];
 
-static void start_with_size(struct virtio_device *device, uint64_t features, uint16_t size)
-{
-	virtio_negotiate(device, features);
-	virtio_interrupts_setup(device);
-	for (uint16_t queue = 0; queue < device->queue_count; queue++)
-		virtio_queue_setup(device, queue, queue == subject_queue(device)->index ? size : 0);
-	virtio_driver_ok(device);
-}
-
 static uint16_t add(struct virtio_device *device, unsigned number)
 {
 	struct request *request = &requests[number % SIZE];
@@ -46,7 +37,7 @@ static void c79_marks(struct virtio_device *device)
 	struct virtqueue *queue = subject_queue(device);
 	unsigned good = 0;
 
-	start_with_size(device, virtio_usual_features(device), SIZE);
+	virtio_start_sized(device, virtio_usual_features(device), queue, SIZE);
 	for (unsigned i = 0; i < 2 * SIZE; i++) {
 		volatile struct vring_packed_desc *slot =
 			&queue->packed.ring[queue->packed.used_slot];
@@ -68,7 +59,7 @@ static void c80_available(struct virtio_device *device)
 	struct vring_packed_desc after;
 	uint16_t head;
 
-	start_with_size(device, virtio_usual_features(device), SIZE);
+	virtio_start_sized(device, virtio_usual_features(device), queue, SIZE);
 	slot = queue->packed.ring;
 	head = add(device, 0); /* all is there but the first one's flags */
 	mmio_write16(queue->notify_gpa, queue->index);
@@ -95,7 +86,8 @@ static void c81_sizes(struct virtio_device *device)
 			skip("the queue is smaller", "C81 %s: %u entries", device->name, sizes[i]);
 			continue;
 		}
-		start_with_size(device, virtio_usual_features(device), sizes[i]);
+		virtio_start_sized(device, virtio_usual_features(device), subject_queue(device),
+				   sizes[i]);
 		for (unsigned j = 0; j < count; j++)
 			good += subject_works(device);
 		ok(good == count, "C81 %s: %u entries, %u requests", device->name, sizes[i], count);
@@ -111,7 +103,7 @@ static void c82_list(struct virtio_device *device)
 	unsigned others = 0, count;
 	uint16_t head, first;
 
-	start_with_size(device, virtio_usual_features(device), SIZE);
+	virtio_start_sized(device, virtio_usual_features(device), queue, SIZE);
 	do {
 		head = add(device, 0);
 		count = requests[0].count;
@@ -154,7 +146,7 @@ static void c83_events(struct virtio_device *device)
 	struct virtqueue *queue = subject_queue(device);
 	unsigned count;
 
-	start_with_size(device, features & ~BIT64(VIRTIO_RING_F_EVENT_IDX), SIZE);
+	virtio_start_sized(device, features & ~BIT64(VIRTIO_RING_F_EVENT_IDX), queue, SIZE);
 	virtqueue_packed_interrupt(queue, VRING_PACKED_EVENT_FLAG_DISABLE, 0);
 	ok(!interrupts_of(device, 3), "C83 %s: disabled, there is no interrupt", device->name);
 	virtqueue_packed_interrupt(queue, VRING_PACKED_EVENT_FLAG_ENABLE, 0);
@@ -163,7 +155,7 @@ static void c83_events(struct virtio_device *device)
 	ok(interrupts_of(device, 1) == 1, "C83 %s: the value that is reserved enables",
 	   device->name);
 
-	start_with_size(device, features, SIZE);
+	virtio_start_sized(device, features, queue, SIZE);
 	request_init(&requests[0], device, 0);
 	count = requests[0].count;
 	for (unsigned lap = 0; lap < 3; lap++) {
@@ -189,7 +181,7 @@ static void c84_indirect(struct virtio_device *device)
 		skip("INDIRECT_DESC is not offered", "C84 %s: indirect tables", device->name);
 		return;
 	}
-	start_with_size(device, virtio_usual_features(device), SIZE);
+	virtio_start_sized(device, virtio_usual_features(device), queue, SIZE);
 	request_init(request, device, 0);
 	for (unsigned i = 0; i < request->count; i++) {
 		const struct part *part = &request->parts[i];

@@ -88,20 +88,12 @@ static void c39_sizes(struct virtio_device *device)
 	virtio_reset(device);
 }
 
-static void start_with_size(struct virtio_device *device, uint16_t size)
-{
-	virtio_negotiate(device, virtio_usual_features(device));
-	virtio_interrupts_setup(device);
-	for (uint16_t queue = 0; queue < device->queue_count; queue++)
-		virtio_queue_setup(device, queue, queue == subject_queue(device)->index ? size : 0);
-	virtio_driver_ok(device);
-}
-
 static void c40_wrap(struct virtio_device *device)
 {
 	unsigned good = 0;
 
-	start_with_size(device, SMALL_SIZE);
+	virtio_start_sized(device, virtio_usual_features(device), subject_queue(device),
+			   SMALL_SIZE);
 	for (unsigned i = 0; i < WRAP_ROUNDS; i++)
 		good += subject_works(device);
 	ok(good == WRAP_ROUNDS, "C40 %s: a ring of %u wraps at its end", device->name, SMALL_SIZE);

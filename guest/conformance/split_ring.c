@@ -157,15 +157,6 @@ static void c67_c68_untouched(struct virtio_device *device)
 	virtio_reset(device);
 }
 
-static void start_with_size(struct virtio_device *device, uint64_t features, uint16_t size)
-{
-	virtio_negotiate(device, features);
-	virtio_interrupts_setup(device);
-	for (uint16_t queue = 0; queue < device->queue_count; queue++)
-		virtio_queue_setup(device, queue, queue == subject_queue(device)->index ? size : 0);
-	virtio_driver_ok(device);
-}
-
 /* Exactly `count` pieces: what one-byte pieces do not take is left to the last of each run. */
 static void cut_to(uint32_t readable, uint32_t writable, unsigned count)
 {
@@ -185,7 +176,7 @@ static void long_chain(struct virtio_device *device, uint16_t size)
 {
 	uint32_t most;
 
-	start_with_size(device, virtio_usual_features(device), size);
+	virtio_start_sized(device, virtio_usual_features(device), subject_queue(device), size);
 	flatten(device, 3);
 	most = flat.request.readable_bytes + flat.request.writable_bytes;
 	if (size > most) {
@@ -223,7 +214,7 @@ static void c71_one_entry(struct virtio_device *device)
 {
 	unsigned good = 0;
 
-	start_with_size(device, virtio_usual_features(device), 1);
+	virtio_start_sized(device, virtio_usual_features(device), subject_queue(device), 1);
 	for (unsigned i = 0; i < 5; i++) {
 		whole_request(device, i);
 		good += send_indirect(device, table);
@@ -282,7 +273,8 @@ static void c76_indirect(struct virtio_device *device)
 		ok(send_mixed(device, direct), "C76 %s: %u direct, then one indirect with WRITE",
 		   device->name, direct);
 	}
-	start_with_size(device, virtio_usual_features(device), (uint16_t)size);
+	virtio_start_sized(device, virtio_usual_features(device), subject_queue(device),
+			   (uint16_t)size);
 	flatten(device, 4);
 	readable = flat.request.readable_bytes;
 	writable = flat.request.writable_bytes;

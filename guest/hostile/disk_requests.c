@@ -232,17 +232,6 @@ static unsigned run_many(const struct virtio_blk_outhdr *what, const struct part
 	return good == added ? added : 0;
 }
 
-static void start_large_queue(void)
-{
-	struct virtio_device *device = victim->device;
-
-	virtio_negotiate(device, virtio_usual_features(device));
-	virtio_interrupts_setup(device);
-	for (uint16_t queue = 0; queue < device->queue_count; queue++)
-		virtio_queue_setup(device, queue, virtio_queue_max(device, queue));
-	virtio_driver_ok(device);
-}
-
 static void floods(void)
 {
 	const unsigned rounds = param_is_set("full") ? 16 : 2;
@@ -254,7 +243,8 @@ static void floods(void)
 	uint8_t *room = memory_get_raw(HUGE_PART, 4096);
 	unsigned ended = 0;
 
-	start_large_queue();
+	virtio_start_sized(victim->device, virtio_usual_features(victim->device), victim->queue,
+			   VIRTQUEUE_SIZE_MAX);
 	for (unsigned i = 0; i < rounds; i++)
 		ended += run_many(&flush, NULL, 0, VIRTIO_BLK_S_OK);
 	ok(ended == rounds * victim->queue->size, "H54 %s: %u flushes (of 4096), %u at once",

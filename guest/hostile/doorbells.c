@@ -241,18 +241,6 @@ static unsigned fill(struct virtio_device *device)
 	return count;
 }
 
-static void start_full(struct virtio_device *device)
-{
-	virtio_negotiate(device, virtio_usual_features(device));
-	virtio_interrupts_setup(device);
-	for (uint16_t queue = 0; queue < device->queue_count; queue++) {
-		uint16_t max = virtio_queue_max(device, queue);
-
-		virtio_queue_setup(device, queue, max < IN_FLIGHT ? max : IN_FLIGHT);
-	}
-	virtio_driver_ok(device);
-}
-
 /* What the device wrote, and might write. */
 static void set_pattern(uint32_t *large)
 {
@@ -290,7 +278,8 @@ static void h38_resets(struct virtio_device *device)
 		large = memory_get_raw(LARGE_BYTES, PAGE_BYTES);
 	make_many(device, large);
 	for (unsigned i = 0; i < count; i++) {
-		start_full(device);
+		virtio_start_sized(device, virtio_usual_features(device), subject_queue(device),
+				   IN_FLIGHT);
 		in_flight = fill(device);
 		/* Now at once, now when some have been done. */
 		if (i & 1)

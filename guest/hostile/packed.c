@@ -28,14 +28,9 @@ static bool wanted(void)
 static void begin(void)
 {
 	struct virtio_device *device = victim->device;
-	uint16_t index = (uint16_t)(victim->queue - device->queues);
 
 	victim->is_well = false;
-	virtio_negotiate(device, virtio_usual_features(device));
-	virtio_interrupts_setup(device);
-	for (uint16_t queue = 0; queue < device->queue_count; queue++)
-		virtio_queue_setup(device, queue, queue == index ? SIZE : 0);
-	virtio_driver_ok(device);
+	virtio_start_sized(device, virtio_usual_features(device), victim->queue, SIZE);
 	victim->config_interrupts = arch_line_count(device->lines[0]);
 }
 

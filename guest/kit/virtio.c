@@ -284,8 +284,8 @@ void virtio_queue_setup(struct virtio_device *device, uint16_t queue, uint16_t s
 	if (!max)
 		return;
 	if (!size)
-		size = max < DEFAULT_RING_SIZE ? max : DEFAULT_RING_SIZE;
-	virtqueue_init(&device->queues[queue], size);
+		size = DEFAULT_RING_SIZE;
+	virtqueue_init(&device->queues[queue], size < max ? size : max);
 	virtio_queue_program(device, queue);
 	virtio_queue_enable(device, queue);
 }
@@ -306,15 +306,21 @@ void virtio_driver_ok(const struct virtio_device *device)
 	virtio_set_status(device, virtio_status(device) | VIRTIO_CONFIG_S_DRIVER_OK);
 }
 
-void virtio_start(struct virtio_device *device, uint64_t features)
+void virtio_start_sized(struct virtio_device *device, uint64_t features,
+			const struct virtqueue *queue, uint16_t size)
 {
 	if (!virtio_negotiate(device, features))
 		bail_out("%s refuses features %lx, status %x", device->name, features,
 			 virtio_status(device));
 	virtio_interrupts_setup(device);
-	for (uint16_t queue = 0; queue < device->queue_count; queue++)
-		virtio_queue_setup(device, queue, 0);
+	for (uint16_t i = 0; i < device->queue_count; i++)
+		virtio_queue_setup(device, i, &device->queues[i] == queue ? size : 0);
 	virtio_driver_ok(device);
+}
+
+void virtio_start(struct virtio_device *device, uint64_t features)
+{
+	virtio_start_sized(device, features, NULL, 0);
 }
 
 uint8_t virtio_config_read8(const struct virtio_device *device, unsigned offset)

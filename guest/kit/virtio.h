@@ -95,8 +95,7 @@ uint64_t virtio_usual_features(const struct virtio_device *device);
 
 void virtio_select(const struct virtio_device *device, uint16_t queue);
 uint16_t virtio_queue_max(const struct virtio_device *device, uint16_t queue);
-/* Rings of `size` entries (0: the most, 64 at most), an MSI-X entry of its own, queue_enable = 1.
- */
+/* Rings of `size` entries (0: 64) or the most, an MSI-X entry of its own, queue_enable = 1. */
 void virtio_queue_setup(struct virtio_device *device, uint16_t queue, uint16_t size);
 /* Writes what virtqueue_init() laid out, but does not enable the queue. */
 void virtio_queue_program(struct virtio_device *device, uint16_t queue);
@@ -107,6 +106,9 @@ void virtio_driver_ok(const struct virtio_device *device);
 
 /* All of it: negotiate (bails out on refusal), every queue, interrupts, DRIVER_OK. */
 void virtio_start(struct virtio_device *device, uint64_t features);
+/* The same, one queue with so many entries. */
+void virtio_start_sized(struct virtio_device *device, uint64_t features,
+			const struct virtqueue *queue, uint16_t size);
 
 uint8_t virtio_config_read8(const struct virtio_device *device, unsigned offset);
 uint16_t virtio_config_read16(const struct virtio_device *device, unsigned offset);
