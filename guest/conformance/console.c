@@ -153,7 +153,7 @@ static void c113_nonsense(void)
 	send(0xffffffff, VIRTIO_CONSOLE_PORT_READY, 1);
 	send(0, 0xffff, 0xffff);
 	transmit(CONTROL_TRANSMIT, part, sizeof(part));
-	ok(!receive(QUIET_NS) && virtio_status(device) == 0xf,
+	ok(!receive(QUIET_NS) && virtio_status(device) == VIRTIO_STATUS_LIVE,
 	   "C113 %s: what makes no sense is not answered", device->name);
 }
 

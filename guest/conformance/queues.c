@@ -173,8 +173,7 @@ static void c43_not_enabled(struct virtio_device *device)
 	request_init(&request, device, 0);
 	virtqueue_add(queue, request.parts, request.count);
 	virtqueue_notify(queue);
-	ok(!virtqueue_wait(queue, &used, QUIET_NS) &&
-		   !(virtio_status(device) & VIRTIO_CONFIG_S_NEEDS_RESET),
+	ok(!virtqueue_wait(queue, &used, QUIET_NS) && !virtio_needs_reset(device),
 	   "C43 %s: a queue that is not enabled is not touched", device->name);
 	virtio_reset(device);
 }
@@ -239,7 +238,8 @@ static void c46_queue_reset(struct virtio_device *device)
 	virtio_queue_setup(device, queue->index, SMALL_SIZE);
 	ok(subject_works(device), "C46 %s: enabled again with %u entries, it is", device->name,
 	   SMALL_SIZE);
-	ok(virtio_status(device) == 0xf, "C46 %s: the device was live all the time", device->name);
+	ok(virtio_status(device) == VIRTIO_STATUS_LIVE, "C46 %s: the device was live all the time",
+	   device->name);
 	virtio_reset(device);
 }
 
@@ -260,7 +260,7 @@ static void misalign(struct virtio_device *device, unsigned field, unsigned by, 
 	virtio_driver_ok(device);
 	mmio_write16(queue->notify_gpa, queue->index);
 	while (!refused && arch_now_ns() < end) {
-		refused = virtio_status(device) & VIRTIO_CONFIG_S_NEEDS_RESET;
+		refused = virtio_needs_reset(device);
 		arch_wait_ns(1000000);
 	}
 	ok(refused, "C47 %s: %s off by %u is refused", device->name, ring, by);

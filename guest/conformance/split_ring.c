@@ -290,19 +290,13 @@ static void c76_indirect(struct virtio_device *device)
 static void c77_not_negotiated(struct virtio_device *device)
 {
 	struct virtqueue *queue = subject_queue(device);
-	uint64_t end = arch_now_ns() + FATAL_NS;
 	struct used used;
-	bool fatal = false;
 
 	virtio_start(device, virtio_usual_features(device) & ~BIT64(VIRTIO_RING_F_INDIRECT_DESC));
 	whole_request(device, 0);
 	virtqueue_add_indirect(queue, table, flat.pieces, flat.count);
 	virtqueue_notify(queue);
-	while (!fatal && arch_now_ns() < end) {
-		fatal = virtio_status(device) & VIRTIO_CONFIG_S_NEEDS_RESET;
-		arch_wait_ns(300000);
-	}
-	ok(fatal && !virtqueue_poll(queue, &used),
+	ok(virtio_needs_reset_within(device, FATAL_NS) && !virtqueue_poll(queue, &used),
 	   "C77 %s: an indirect descriptor that was not negotiated stops the device", device->name);
 	virtio_reset(device);
 }

@@ -9,9 +9,6 @@
 #include "kit/tap.h"
 #include "kit/text.h"
 
-#define STATUS_READY                                                                               \
-	(VIRTIO_CONFIG_S_ACKNOWLEDGE | VIRTIO_CONFIG_S_DRIVER | VIRTIO_CONFIG_S_FEATURES_OK)
-#define STATUS_LIVE   (STATUS_READY | VIRTIO_CONFIG_S_DRIVER_OK)
 #define EARLY_NS      UINT64_C(100000000)
 #define SILENCE_NS    UINT64_C(300000000)
 #define FATAL_NS      UINT64_C(5000000000)
@@ -177,10 +174,10 @@ static void c31_from_any_state(struct virtio_device *device)
 	static const uint8_t states[] = {
 		0,
 		VIRTIO_CONFIG_S_ACKNOWLEDGE | VIRTIO_CONFIG_S_DRIVER,
-		STATUS_READY,
-		STATUS_LIVE,
+		VIRTIO_STATUS_READY,
+		VIRTIO_STATUS_LIVE,
 		VIRTIO_CONFIG_S_FAILED,
-		STATUS_LIVE | VIRTIO_CONFIG_S_FAILED,
+		VIRTIO_STATUS_LIVE | VIRTIO_CONFIG_S_FAILED,
 	};
 	bool good = true;
 
@@ -211,18 +208,6 @@ static void c32_bits_cleared(struct virtio_device *device)
 	virtio_reset(device);
 }
 
-static bool needs_reset_within(const struct virtio_device *device, uint64_t ns)
-{
-	uint64_t end = arch_now_ns() + ns;
-
-	while (!(virtio_status(device) & VIRTIO_CONFIG_S_NEEDS_RESET)) {
-		if (arch_now_ns() > end)
-			return false;
-		arch_wait_ns(300000);
-	}
-	return true;
-}
-
 static void c33_c34_fatal(struct virtio_device *device)
 {
 	static struct request request;
@@ -234,8 +219,8 @@ static void c33_c34_fatal(struct virtio_device *device)
 	interrupts = arch_line_count(device->lines[0]);
 	virtqueue_offer(queue, BAD_HEAD);
 	virtqueue_notify(queue);
-	ok(needs_reset_within(device, FATAL_NS), "C33 %s: a head out of range sets NEEDS_RESET",
-	   device->name);
+	ok(virtio_needs_reset_within(device, FATAL_NS),
+	   "C33 %s: a head out of range sets NEEDS_RESET", device->name);
 	ok(line_wait(device->lines[0], interrupts + 1, FATAL_NS),
 	   "C33 %s: with a configuration interrupt", device->name);
 	request_init(&request, device, 0);
@@ -253,11 +238,11 @@ static void c35_c36_driver_bits(struct virtio_device *device)
 	bool works;
 
 	virtio_start(device, virtio_usual_features(device));
-	virtio_set_status(device, STATUS_LIVE | VIRTIO_CONFIG_S_FAILED);
+	virtio_set_status(device, VIRTIO_STATUS_LIVE | VIRTIO_CONFIG_S_FAILED);
 	ok(virtio_status(device) & VIRTIO_CONFIG_S_FAILED, "C35 %s: FAILED is kept", device->name);
 	virtio_start(device, virtio_usual_features(device));
 	ok(subject_works(device), "C35 %s: a reset brings it back", device->name);
-	virtio_set_status(device, STATUS_LIVE | VIRTIO_CONFIG_S_NEEDS_RESET);
+	virtio_set_status(device, VIRTIO_STATUS_LIVE | VIRTIO_CONFIG_S_NEEDS_RESET);
 	works = subject_works(device);
 	ok(works, "C36 %s: NEEDS_RESET written by the driver breaks nothing, status is then %x",
 	   device->name, virtio_status(device));

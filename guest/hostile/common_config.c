@@ -9,11 +9,9 @@
 #include "kit/text.h"
 
 #define COMMON_BYTES 60 /* with queue_notify_data and queue_reset */
-#define STATUS_READY                                                                               \
-	(VIRTIO_CONFIG_S_ACKNOWLEDGE | VIRTIO_CONFIG_S_DRIVER | VIRTIO_CONFIG_S_FEATURES_OK)
-#define QUIET_NS UINT64_C(20000000)
-#define FATAL_NS UINT64_C(5000000000)
-#define BAD_HEAD 0xfff0
+#define QUIET_NS     UINT64_C(20000000)
+#define FATAL_NS     UINT64_C(5000000000)
+#define BAD_HEAD     0xfff0
 /* What a driver may change of any device's configuration. */
 #define BLK_WRITEBACK 32
 #define CONSOLE_EMERG 8
@@ -167,18 +165,6 @@ static void h34_no_such_queue(struct virtio_device *device)
 	ok(subject_works(device), "H34 %s: the queues that are there work", device->name);
 }
 
-static bool needs_reset_within(const struct virtio_device *device, uint64_t ns)
-{
-	uint64_t end = arch_now_ns() + ns;
-
-	while (!(virtio_status(device) & VIRTIO_CONFIG_S_NEEDS_RESET)) {
-		if (arch_now_ns() > end)
-			return false;
-		arch_wait_ns(300000);
-	}
-	return true;
-}
-
 static void h35_vectors(struct virtio_device *device)
 {
 	const uint16_t bad[] = { (uint16_t)device->msix.count, 0x7ff, 0x800, 0xfffe };
@@ -198,7 +184,7 @@ static void h35_vectors(struct virtio_device *device)
 	ok(subject_works(device), "H35 %s: requests complete without one", device->name);
 	virtqueue_offer(queue, BAD_HEAD);
 	virtqueue_notify(queue);
-	ok(needs_reset_within(device, FATAL_NS),
+	ok(virtio_needs_reset_within(device, FATAL_NS),
 	   "H35 %s: and so does a change of the configuration", device->name);
 	ok(comes_back(device), "H35 %s: a reset brings it back", device->name);
 }
@@ -222,8 +208,7 @@ static void h39_no_activation(struct virtio_device *device)
 		  { VIRTIO_CONFIG_S_ACKNOWLEDGE, VIRTIO_CONFIG_S_DRIVER,
 		    VIRTIO_CONFIG_S_DRIVER_OK } },
 		{ "all ones at once", { 0xff } },
-		{ "FEATURES_OK and DRIVER_OK at once",
-		  { STATUS_READY | VIRTIO_CONFIG_S_DRIVER_OK } },
+		{ "FEATURES_OK and DRIVER_OK at once", { VIRTIO_STATUS_LIVE } },
 	};
 
 	for (unsigned i = 0; i < ARRAY_COUNT(orders); i++) {
@@ -250,8 +235,8 @@ static void h39_features(struct virtio_device *device)
 	for (unsigned i = 0; i < ARRAY_COUNT(bad); i++) {
 		virtio_reset(device);
 		virtio_accept(device, bad[i]);
-		virtio_set_status(device, STATUS_READY);
-		virtio_set_status(device, STATUS_READY | VIRTIO_CONFIG_S_DRIVER_OK);
+		virtio_set_status(device, VIRTIO_STATUS_READY);
+		virtio_set_status(device, VIRTIO_STATUS_LIVE);
 		refused = refused && !(virtio_status(device) &
 				       (VIRTIO_CONFIG_S_FEATURES_OK | VIRTIO_CONFIG_S_DRIVER_OK));
 	}
@@ -267,12 +252,12 @@ static void h39_no_queues(struct virtio_device *device)
 		mmio_write16(device->notify->gpa + (uint64_t)device->notify_multiplier * queue,
 			     queue);
 	hostile_wait(QUIET_NS);
-	ok(virtio_status(device) == (STATUS_READY | VIRTIO_CONFIG_S_DRIVER_OK),
+	ok(virtio_status(device) == VIRTIO_STATUS_LIVE,
 	   "H39 %s: DRIVER_OK without a queue, each kicked, is a device at rest", device->name);
 	virtio_queue_enable(device, subject_queue(device)->index);
 	virtio_select(device, subject_queue(device)->index);
 	ok(!common_read16(device, VIRTIO_PCI_COMMON_Q_ENABLE) &&
-		   virtio_status(device) == (STATUS_READY | VIRTIO_CONFIG_S_DRIVER_OK),
+		   virtio_status(device) == VIRTIO_STATUS_LIVE,
 	   "H39 %s: a queue that is enabled then stays off", device->name);
 	ok(comes_back(device), "H39 %s: a reset brings it back from there", device->name);
 }

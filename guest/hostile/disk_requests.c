@@ -44,7 +44,7 @@ static bool ends(const struct part *parts, unsigned count, unsigned expected, ui
 	}
 	if (used.head == head && used.written == written &&
 	    (expected == NO_STATUS || status == expected) &&
-	    !(virtio_status(victim->device) & VIRTIO_CONFIG_S_NEEDS_RESET))
+	    !virtio_needs_reset(victim->device))
 		return true;
 	note("%s: head %u came for %u, %u bytes, status %x", victim->name, used.head, head,
 	     used.written, status);

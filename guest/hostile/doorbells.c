@@ -20,9 +20,6 @@
 #define LARGE_BYTES 0x100000
 #define PAGE_BYTES  0x1000
 #define PATTERN	    0x5a5a5a5a
-#define STATUS_LIVE                                                                                \
-	(VIRTIO_CONFIG_S_ACKNOWLEDGE | VIRTIO_CONFIG_S_DRIVER | VIRTIO_CONFIG_S_FEATURES_OK |      \
-	 VIRTIO_CONFIG_S_DRIVER_OK)
 
 static struct request request;
 
@@ -75,7 +72,7 @@ static void h36_nobody(struct virtio_device *device)
 		virtqueue_notify(subject_queue(device));
 		taken = takes(device);
 	}
-	ok(taken && quiet && virtio_status(device) == STATUS_LIVE,
+	ok(taken && quiet && virtio_status(device) == VIRTIO_STATUS_LIVE,
 	   "H36 %s: kicks beside the doorbells reach nobody", device->name);
 }
 
@@ -101,42 +98,34 @@ static void h36_widths(struct virtio_device *device)
 
 static void h36_disabled(struct virtio_device *device)
 {
-	uint16_t index = subject_queue(device)->index;
+	struct virtqueue *queue = subject_queue(device);
 
-	virtio_negotiate(device, virtio_usual_features(device));
-	virtio_interrupts_setup(device);
-	for (uint16_t i = 0; i < device->queue_count; i++)
-		if (i != index)
-			virtio_queue_setup(device, i, 0);
-	virtqueue_init(&device->queues[index], 16);
-	virtio_queue_program(device, index);
+	virtio_prepare(device, virtio_usual_features(device), queue, 16);
 	virtio_driver_ok(device);
 	offer(device);
 	for (unsigned i = 0; i < DEAD_KICKS; i++)
-		mmio_write16(device->queues[index].notify_gpa, index);
+		mmio_write16(queue->notify_gpa, queue->index);
 	hostile_wait(QUIET_NS);
-	ok(!virtqueue_has_used(&device->queues[index]) && virtio_status(device) == STATUS_LIVE,
+	ok(!virtqueue_has_used(queue) && virtio_status(device) == VIRTIO_STATUS_LIVE,
 	   "H36 %s: kicks of a queue that is off reach nobody", device->name);
 }
 
 static void h36_dead(struct virtio_device *device)
 {
 	struct virtqueue *queue = subject_queue(device);
-	uint64_t end = arch_now_ns() + FATAL_NS;
 	bool dead;
 
 	virtio_start(device, virtio_usual_features(device));
 	virtqueue_offer(queue, BAD_HEAD);
 	virtqueue_notify(queue);
-	while (!(virtio_status(device) & VIRTIO_CONFIG_S_NEEDS_RESET) && arch_now_ns() < end)
-		hostile_wait(QUIET_NS / 10);
+	virtio_needs_reset_within(device, FATAL_NS);
 	offer(device);
 	for (unsigned i = 0; i < DEAD_KICKS; i++)
 		for (uint16_t j = 0; j < device->queue_count; j++)
 			mmio_write16(device->notify->gpa + (uint64_t)device->notify_multiplier * j,
 				     j);
 	hostile_wait(QUIET_NS);
-	dead = !virtqueue_has_used(queue) && (virtio_status(device) & VIRTIO_CONFIG_S_NEEDS_RESET);
+	dead = !virtqueue_has_used(queue) && virtio_needs_reset(device);
 	virtio_reset(device);
 	mmio_write16(queue->notify_gpa, queue->index);
 	hostile_wait(QUIET_NS);

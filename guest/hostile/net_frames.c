@@ -34,11 +34,6 @@ static struct frame frames[FRAMES];
 static unsigned frame_count;
 static struct used used;
 
-static bool is_well(void)
-{
-	return !(virtio_status(victim->device) & VIRTIO_CONFIG_S_NEEDS_RESET);
-}
-
 /* All of `count` heads come back empty. */
 static bool all_come_back(unsigned count)
 {
@@ -54,7 +49,7 @@ static bool all_come_back(unsigned count)
 			return false;
 		}
 	}
-	return is_well();
+	return !virtio_needs_reset(victim->device);
 }
 
 static bool drops(const struct part *parts, unsigned count)
@@ -198,7 +193,7 @@ static void rx_pieces(void)
 			virtqueue_add(victim->queue, &part, 1);
 		victim_send(victim);
 		hostile_wait(5 * MS);
-		good = good && is_well();
+		good = good && !virtio_needs_reset(victim->device);
 		victim->is_well = false;
 		good = victim_recovers(victim) && good;
 	}
@@ -265,7 +260,7 @@ static uint8_t run_parts(struct part *parts, unsigned count, bool acknowledged)
 		note("%s: no answer, status %x", victim->name, virtio_status(victim->device));
 		return NO_ANSWER;
 	}
-	if (used.head == head && used.written == (acknowledged ? 1 : 0) && is_well())
+	if (used.head == head && used.written == (acknowledged ? 1 : 0) && !virtio_needs_reset(victim->device))
 		return ack;
 	note("%s: head %u came for %u, with %u bytes and %x", victim->name, used.head, head,
 	     used.written, ack);

@@ -118,8 +118,7 @@ static void wrong_lap(void)
 	put(0, AVAIL | USED | (takes_writable() ? WRITE : 0));
 	victim_send(victim);
 	hostile_wait(5000000);
-	good = !(virtio_status(victim->device) & VIRTIO_CONFIG_S_NEEDS_RESET) &&
-	       !virtqueue_has_used(victim->queue);
+	good = !virtio_needs_reset(victim->device) && !virtqueue_has_used(victim->queue);
 	ok(victim_recovers(victim) && good, "H31 %s: a head of the wrong lap is not seen",
 	   victim->name);
 }

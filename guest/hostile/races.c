@@ -209,7 +209,7 @@ static bool round_is_deadly(enum target what)
 		set_target(what);
 		victim_send(victim);
 		hostile_wait(MS / 5);
-		dead = virtio_status(victim->device) & VIRTIO_CONFIG_S_NEEDS_RESET;
+		dead = virtio_needs_reset(victim->device);
 	}
 	/* The second CPU is not stopped for the reset, but for the set-up that comes after. */
 	virtio_reset(victim->device);

@@ -111,7 +111,7 @@ static void head_again(unsigned copies)
 			good = good && used.head == 3;
 			used_count++;
 		}
-		dead = virtio_status(victim->device) & VIRTIO_CONFIG_S_NEEDS_RESET;
+		dead = virtio_needs_reset(victim->device);
 		hostile_wait(1000000);
 	} while (!dead && used_count < copies && !victim->receives && arch_now_ns() < end);
 	good = good && used_count <= copies && (dead || victim->receives || used_count == copies);
@@ -156,16 +156,9 @@ static void put_area(enum area area, uint64_t gpa)
 static void prepare(void)
 {
 	struct virtio_device *device = victim->device;
-	uint16_t index = (uint16_t)(victim->queue - device->queues);
 
 	victim->is_well = false;
-	virtio_negotiate(device, virtio_usual_features(device));
-	virtio_interrupts_setup(device);
-	for (uint16_t queue = 0; queue < device->queue_count; queue++)
-		if (queue != index)
-			virtio_queue_setup(device, queue, 0);
-	virtqueue_init(victim->queue, SIZE);
-	virtio_queue_program(device, index);
+	virtio_prepare(device, virtio_usual_features(device), victim->queue, SIZE);
 	victim->config_interrupts = arch_line_count(device->lines[0]);
 }
 
@@ -185,7 +178,7 @@ static void refused(enum area area, uint64_t gpa, const char *line, const char *
 	put_area(area, gpa);
 	start_prepared();
 	/* At DRIVER_OK, before any kick. */
-	good = virtio_status(victim->device) & VIRTIO_CONFIG_S_NEEDS_RESET;
+	good = virtio_needs_reset(victim->device);
 	sound_descriptors();
 	virtqueue_offer(victim->queue, 0);
 	virtqueue_notify(victim->queue);

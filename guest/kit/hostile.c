@@ -154,7 +154,7 @@ bool victim_serves(struct victim *victim)
 
 static bool needs_reset(struct victim *victim)
 {
-	return virtio_status(victim->device) & VIRTIO_CONFIG_S_NEEDS_RESET;
+	return virtio_needs_reset(victim->device);
 }
 
 static bool told_of_it(struct victim *victim)

@@ -170,6 +170,23 @@ bool virtio_reset(struct virtio_device *device)
 	return true;
 }
 
+bool virtio_needs_reset(const struct virtio_device *device)
+{
+	return virtio_status(device) & VIRTIO_CONFIG_S_NEEDS_RESET;
+}
+
+bool virtio_needs_reset_within(const struct virtio_device *device, uint64_t ns)
+{
+	uint64_t end = arch_now_ns() + ns;
+
+	while (!virtio_needs_reset(device)) {
+		if (arch_now_ns() > end)
+			return false;
+		arch_wait_ns(300000);
+	}
+	return true;
+}
+
 static uint64_t read_features(const struct virtio_device *device, unsigned select, unsigned value)
 {
 	uint64_t features;
@@ -304,6 +321,18 @@ void virtio_interrupts_setup(struct virtio_device *device)
 void virtio_driver_ok(const struct virtio_device *device)
 {
 	virtio_set_status(device, virtio_status(device) | VIRTIO_CONFIG_S_DRIVER_OK);
+}
+
+void virtio_prepare(struct virtio_device *device, uint64_t features, struct virtqueue *off,
+		    uint16_t size)
+{
+	virtio_negotiate(device, features);
+	virtio_interrupts_setup(device);
+	for (uint16_t i = 0; i < device->queue_count; i++)
+		if (&device->queues[i] != off)
+			virtio_queue_setup(device, i, 0);
+	virtqueue_init(off, size);
+	virtio_queue_program(device, off->index);
 }
 
 void virtio_start_sized(struct virtio_device *device, uint64_t features,

@@ -21,6 +21,11 @@
 #define VIRTIO_RESET_NS		UINT64_C(5000000000)
 #define VIRTIO_NOT_TRANSITIONAL 0x1040
 
+/* Status before DRIVER_OK, and with it. */
+#define VIRTIO_STATUS_READY                                                                        \
+	(VIRTIO_CONFIG_S_ACKNOWLEDGE | VIRTIO_CONFIG_S_DRIVER | VIRTIO_CONFIG_S_FEATURES_OK)
+#define VIRTIO_STATUS_LIVE (VIRTIO_STATUS_READY | VIRTIO_CONFIG_S_DRIVER_OK)
+
 struct virtio_capability {
 	uint8_t position, length, type, bar;
 	uint32_t offset, bytes;
@@ -85,6 +90,10 @@ void virtio_set_status(const struct virtio_device *device, uint8_t status);
 /* Writes 0 and waits till it reads 0. */
 bool virtio_reset(struct virtio_device *device);
 
+bool virtio_needs_reset(const struct virtio_device *device);
+/* Waits for it. */
+bool virtio_needs_reset_within(const struct virtio_device *device, uint64_t ns);
+
 uint64_t virtio_offered(const struct virtio_device *device);
 void virtio_accept(const struct virtio_device *device, uint64_t features);
 uint64_t virtio_accepted(const struct virtio_device *device);
@@ -104,6 +113,9 @@ void virtio_queue_enable(const struct virtio_device *device, uint16_t queue);
 void virtio_interrupts_setup(struct virtio_device *device);
 void virtio_driver_ok(const struct virtio_device *device);
 
+/* Up to DRIVER_OK, one queue with rings of so many entries that are not enabled. */
+void virtio_prepare(struct virtio_device *device, uint64_t features, struct virtqueue *off,
+		    uint16_t size);
 /* All of it: negotiate (bails out on refusal), every queue, interrupts, DRIVER_OK. */
 void virtio_start(struct virtio_device *device, uint64_t features);
 /* The same, one queue with so many entries. */
