@@ -33,6 +33,7 @@
 #include "core/stream.h"
 #include "machine/instance.h"
 #include "virtio/console.h"
+#include "virtio/net.h"
 
 /* Files that may be opened after all the others: clients of sockets. */
 #define SPARE_FILES 64
@@ -74,7 +75,7 @@ static const struct syscall_rule worker_calls[] = {
 	SYSCALL_IF_EQUAL(ioctl, 1, TIOCGWINSZ),
 };
 
-/* Queues that the kernel serves: handed over and taken back. */
+/* Of workers, if the kernel serves any queue: it is handed over and taken back. */
 static const struct syscall_rule vhost_calls[] = {
 	SYSCALL_IF_EQUAL(ioctl, 1, VHOST_SET_FEATURES),
 	SYSCALL_IF_EQUAL(ioctl, 1, VHOST_SET_VRING_NUM),
@@ -155,6 +156,15 @@ static int filter_build(struct syscall_filter *filter, const struct sandbox *san
 				    sandbox->mode == MACHINE_SANDBOX_LOG);
 }
 
+static bool vhost_wanted(const struct machine_config *config)
+{
+	for (unsigned i = 0; i < config->device_count; i++)
+		if (config->devices[i].type == &virtio_net &&
+		    net_options_vhost(config->devices[i].options))
+			return true;
+	return false;
+}
+
 static int filters_build(struct sandbox *sandbox)
 {
 	const struct syscall_list vcpu[] = { LIST(vcpu_calls), arch_vcpu_calls };
@@ -165,7 +175,7 @@ static int filters_build(struct sandbox *sandbox)
 
 	if (!error)
 		error = filter_build(&sandbox->worker_filter, sandbox, worker,
-				     ARRAY_SIZE(worker));
+				     vhost_wanted(sandbox->config) ? 2 : 1);
 	if (!error)
 		error = filter_build(&sandbox->control_filter, sandbox, control,
 				     ARRAY_SIZE(control));

@@ -68,6 +68,11 @@ static unsigned net_pairs(const struct net_options *options)
 	return options->pairs ? options->pairs : 1;
 }
 
+bool net_options_vhost(const void *options)
+{
+	return ((const struct net_options *)options)->vhost;
+}
+
 static unsigned net_worker_count(const void *text, unsigned vcpu_count)
 {
 	const struct net_options *options = text;

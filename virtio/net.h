@@ -11,4 +11,7 @@
 
 extern const struct virtio_type virtio_net;
 
+/* Of a device's options, read by its keys: whether the kernel's vhost-net is to serve it. */
+bool net_options_vhost(const void *options);
+
 #endif
