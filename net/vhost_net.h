@@ -24,7 +24,7 @@ struct vhost_net_queue {
 	uint16_t next_avail; /* where it begins */
 	const void *desc, *avail;
 	void *used;
-	int kick_fd;  /* read by the kernel */
+	int kick_fd;  /* the kernel waits for it, but leaves it readable */
 	int call_fd;  /* written by it */
 	int error_fd; /* written by it once it can't go on with the ring */
 };
@@ -38,8 +38,11 @@ int vhost_net_open(struct vhost_net *vhost, const char *device, const struct gue
 /* Both rings stopped. */
 void vhost_net_close(struct vhost_net *vhost);
 
-/* One thread for both rings. `features` as negotiated, `tap_fd` with a header of 12 bytes.
- * 0 or -errno: then it does not run. */
+/*
+ * One thread for both rings. `features` as negotiated; `tap_fd` with a header of
+ * 12 bytes, or without any and VHOST_NET_F_VIRTIO_NET_HDR among them. 0 or -errno:
+ * then it does not run.
+ */
 int vhost_net_start(const struct vhost_net *vhost, enum vhost_net_ring ring,
 		    const struct vhost_net_queue *queue, uint64_t features, int tap_fd);
 

@@ -48,6 +48,13 @@ static void ring_unwatch(struct net_vhost_ring *ring, struct worker *worker)
 	worker_remove_file(worker, ring->error_slot);
 }
 
+/* As negotiated; and where a tap has no headers, vhost-net takes them off and puts them on. */
+static uint64_t ring_features(const struct net *net)
+{
+	return net->device.negotiated |
+	       (net->link->header ? 0 : BIT64(VHOST_NET_F_VIRTIO_NET_HDR));
+}
+
 static int net_vhost_begin(struct virtqueue *queue)
 {
 	struct net *net = net_of(queue->device);
@@ -70,7 +77,7 @@ static int net_vhost_begin(struct virtqueue *queue)
 		.call_fd = queue->call_fd,
 		.error_fd = ring->error_fd,
 	};
-	error = vhost_net_start(&net->vhost->vhost, queue->index, &rings, net->device.negotiated,
+	error = vhost_net_start(&net->vhost->vhost, queue->index, &rings, ring_features(net),
 				link->link->ops->vhost_fd(link));
 	if (error)
 		ring_unwatch(ring, queue->worker);

@@ -242,6 +242,16 @@ static void test_hands_over_and_takes_back(void **state)
 	rig_destroy(rig);
 }
 
+static void test_tap_without_headers(void **state)
+{
+	struct rig *rig = rig_begin(&(struct rig_config){ .vhost = true, .bare = true });
+
+	(void)state;
+	wait_backends(true);
+	assert_int_equal(fake.set_features, ITS_FEATURES | BIT64(VHOST_NET_F_VIRTIO_NET_HDR));
+	rig_destroy(rig);
+}
+
 static void test_pause_goes_on_where_it_was(void **state)
 {
 	struct rig *rig = rig_begin(&(struct rig_config){ .vhost = true });
@@ -338,6 +348,7 @@ int main(void)
 		cmocka_unit_test_setup(test_opening, setup),
 		cmocka_unit_test_setup(test_offers_what_both_can, setup),
 		cmocka_unit_test_setup(test_hands_over_and_takes_back, setup),
+		cmocka_unit_test_setup(test_tap_without_headers, setup),
 		cmocka_unit_test_setup(test_pause_goes_on_where_it_was, setup),
 		cmocka_unit_test_setup(test_refusal_breaks_the_device, setup),
 		cmocka_unit_test_setup(test_refusal_of_one_ring_takes_back_the_other, setup),
