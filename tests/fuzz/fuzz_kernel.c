@@ -7,7 +7,6 @@
  * and nothing else of the low memory has been written. What lies outside of RAM
  * is not there (guard pages).
  */
-#include <asm/bootparam.h>
 #include <elf.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,12 +16,11 @@
 #include "base/log.h"
 #include "tests/fuzz/fuzz.h"
 #include "tests/fuzz/made_file.h"
+#include "tests/unit/bzimage.h"
 #include "x86/kernel.h"
 #include "x86/layout.h"
 
 #define MEMORIES 4
-#define SETUP_SECTS 2
-#define SETUP_BYTES ((SETUP_SECTS + 1) * 512)
 #define PAYLOAD_BYTES 4096
 #define SEGMENTS 4
 #define RSDP 0xe0000
@@ -45,27 +43,14 @@ struct told {
 
 static void make_bzimage(struct fuzz_input *input)
 {
-	struct setup_header header = {
-		.setup_sects = SETUP_SECTS,
-		.syssize = PAYLOAD_BYTES / 16,
-		.boot_flag = 0xaa55,
-		.jump = 0xeb | (sizeof(struct setup_header) + 0x1f1 - 0x202) << 8,
-		.header = 0x53726448,
-		.version = 0x020f,
-		.loadflags = LOADED_HIGH,
-		.initrd_addr_max = 0x7fffffff,
-		.kernel_alignment = 0x200000,
-		.relocatable_kernel = 1,
-		.xloadflags = XLF_KERNEL_64 | XLF_CAN_BE_LOADED_ABOVE_4G,
-		.cmdline_size = 2047,
-		.pref_address = fuzz_u8(input) % 2 ? 0x1000000 : 0x100000,
-		.init_size = (uint32_t)fuzz_u8(input) << 13,
-	};
+	struct setup_header header = bzimage_header(PAYLOAD_BYTES);
 
-	memset(made.bytes + SETUP_BYTES, 'k', PAYLOAD_BYTES);
-	made.length = SETUP_BYTES + PAYLOAD_BYTES;
-	memcpy(made.bytes + 0x1f1, &header, sizeof(header));
-	made_file_bend(&made, input, 0x1f1 + sizeof(header));
+	header.pref_address = fuzz_u8(input) % 2 ? 0x1000000 : 0x100000;
+	header.init_size = (uint32_t)fuzz_u8(input) << 13;
+	memset(made.bytes + BZIMAGE_SETUP_BYTES, 'k', PAYLOAD_BYTES);
+	made.length = BZIMAGE_SETUP_BYTES + PAYLOAD_BYTES;
+	memcpy(made.bytes + BZIMAGE_HEADER_OFFSET, &header, sizeof(header));
+	made_file_bend(&made, input, BZIMAGE_HEADER_OFFSET + sizeof(header));
 }
 
 static void make_note(uint64_t offset, uint64_t entry)
@@ -204,7 +189,7 @@ static void check_map(const struct kernel_config *config, const struct boot_para
 static void check_bzimage(const struct kernel_config *config, struct told *told)
 {
 	const struct boot_params *params = ram(config, LAYOUT_BOOT_PARAMS_GPA, sizeof(*params));
-	const struct setup_header *header = (const void *)(made.bytes + 0x1f1);
+	const struct setup_header *header = (const void *)(made.bytes + BZIMAGE_HEADER_OFFSET);
 	uint64_t sectors = header->setup_sects ? header->setup_sects : 4;
 	uint64_t offset = (sectors + 1) * 512, start = params->hdr.pref_address;
 	uint64_t bytes = min_u64(params->hdr.syssize * UINT64_C(16), made.length - offset);

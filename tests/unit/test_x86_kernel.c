@@ -2,7 +2,6 @@
 /* Kernels into memory: bzImage, ELF by PVH and by its entry point, initrd, hostile headers. */
 #include "tests/unit/unit.h"
 
-#include <asm/bootparam.h>
 #include <elf.h>
 #include <errno.h>
 #include <stdlib.h>
@@ -10,17 +9,16 @@
 
 #include "base/bytes.h"
 #include "tests/unit/boot_files.h"
+#include "tests/unit/bzimage.h"
 #include "x86/kernel.h"
 #include "x86/layout.h"
 #include "x86/reset_vector.h"
 
-#define SETUP_SECTS   2
-#define SETUP_BYTES   ((SETUP_SECTS + 1) * 512)
 #define PAYLOAD_BYTES 8000
 #define RSDP          0xe0000
 
 struct bz {
-	uint8_t bytes[SETUP_BYTES + PAYLOAD_BYTES];
+	uint8_t bytes[BZIMAGE_SETUP_BYTES + PAYLOAD_BYTES];
 	size_t length;
 	struct setup_header *header;
 };
@@ -29,25 +27,10 @@ static void bz_make(struct bz *bz)
 {
 	memset(bz->bytes, 0xee, sizeof(bz->bytes));
 	bz->length = sizeof(bz->bytes);
-	bz->header = (struct setup_header *)(bz->bytes + 0x1f1);
-	memset(bz->bytes + SETUP_BYTES, 'k', PAYLOAD_BYTES);
-	*bz->header = (struct setup_header){
-		.setup_sects = SETUP_SECTS,
-		.syssize = PAYLOAD_BYTES / 16,
-		.boot_flag = 0xaa55,
-		.jump = 0xeb | (sizeof(struct setup_header) + 0x1f1 - 0x202) << 8,
-		.header = 0x53726448,
-		.version = 0x020f,
-		.loadflags = LOADED_HIGH,
-		.initrd_addr_max = 0x7fffffff,
-		.kernel_alignment = 0x200000,
-		.relocatable_kernel = 1,
-		.xloadflags = XLF_KERNEL_64 | XLF_CAN_BE_LOADED_ABOVE_4G,
-		.cmdline_size = 2047,
-		.setup_data = 0x1234,
-		.pref_address = 0x1000000,
-		.init_size = 0x300000,
-	};
+	bz->header = (struct setup_header *)(bz->bytes + BZIMAGE_HEADER_OFFSET);
+	memset(bz->bytes + BZIMAGE_SETUP_BYTES, 'k', PAYLOAD_BYTES);
+	*bz->header = bzimage_header(PAYLOAD_BYTES);
+	bz->header->setup_data = 0x1234;
 }
 
 /* What load() opens. */
@@ -116,7 +99,7 @@ static void test_bzimage(void **state)
 	assert_int_equal(entry.mode, ENTRY_64BIT);
 	assert_int_equal(entry.gpa, 0x1000200);
 	assert_int_equal(entry.argument_gpa, LAYOUT_BOOT_PARAMS_GPA);
-	assert_memory_equal(ram(&config, 0x1000000, PAYLOAD_BYTES), bz.bytes + SETUP_BYTES,
+	assert_memory_equal(ram(&config, 0x1000000, PAYLOAD_BYTES), bz.bytes + BZIMAGE_SETUP_BYTES,
 			    PAYLOAD_BYTES);
 
 	params = ram(&config, entry.argument_gpa, sizeof(*params));
