@@ -14,6 +14,7 @@
 #include "base/fd.h"
 #include "tests/fuzz/fuzz.h"
 #include "tests/fuzz/played_ring.h"
+#include "tests/unit/bus_guest.h"
 #include "tests/unit/fake_kvm.h"
 #include "virtio/registers.h"
 #include "virtio/virtio_pci.h"
@@ -343,27 +344,13 @@ static bool model_read(uint64_t offset, unsigned length, uint64_t *value)
 
 /* ---- The guest's accesses ---- */
 
-static uint64_t bus_read(uint64_t gpa, unsigned length)
-{
-	uint64_t value = 0;
-
-	bus_access(&mmio, gpa, &value, length, false);
-	return le64toh(value);
-}
-
-static void bus_write(uint64_t gpa, unsigned length, uint64_t value)
-{
-	value = htole64(value);
-	bus_access(&mmio, gpa, &value, length, true);
-}
-
 /* A read of the generation is its own mark; so that of the model comes first. */
 static void settle(void)
 {
 	uint8_t generation;
 
 	played_ring_run(&worker);
-	generation = (uint8_t)bus_read(bar_gpa + VIRTIO_PCI_COMMON_CFGGENERATION, 1);
+	generation = (uint8_t)bus_read(&mmio, bar_gpa + VIRTIO_PCI_COMMON_CFGGENERATION, 1);
 	fuzz_check((generation != model.generation) == model.changed);
 	model.generation = generation;
 	model.changed = false;
@@ -378,7 +365,7 @@ static void check_all(void)
 	settle();
 	for (unsigned offset = 0; offset < COMMON_BYTES; offset += 8) {
 		model_read(offset, 8, &expected);
-		fuzz_check(bus_read(bar_gpa + offset, 8) == expected);
+		fuzz_check(bus_read(&mmio, bar_gpa + offset, 8) == expected);
 	}
 	for (unsigned i = 0; i < QUEUES; i++) {
 		const struct model_queue *queue = &model.queues[i];
@@ -394,7 +381,7 @@ static void check_all(void)
 
 static void set(unsigned offset, unsigned length, uint64_t value)
 {
-	bus_write(bar_gpa + offset, length, value);
+	bus_write(&mmio, bar_gpa + offset, length, value);
 	model_write(offset, length, value);
 	check_all();
 }
@@ -417,10 +404,10 @@ static void access_bar(struct fuzz_input *input, bool write)
 
 	if (write) {
 		value = fuzz_number(input, length);
-		bus_write(bar_gpa + offset, length, value);
+		bus_write(&mmio, bar_gpa + offset, length, value);
 		model_write(offset, length, value);
 	} else {
-		value = bus_read(bar_gpa + offset, length);
+		value = bus_read(&mmio, bar_gpa + offset, length);
 		if (model_read(offset, length, &expected))
 			fuzz_check(value == expected);
 	}
@@ -439,18 +426,18 @@ static void access_window(struct fuzz_input *input)
 	uint32_t value = (uint32_t)fuzz_number(input, 4), mask;
 	uint64_t expected;
 
-	bus_write(at + VIRTIO_PCI_CAP_BAR, 1, bar);
-	bus_write(at + VIRTIO_PCI_CAP_OFFSET, 4, offset);
-	bus_write(at + VIRTIO_PCI_CAP_LENGTH, 4, length);
+	bus_write(&mmio, at + VIRTIO_PCI_CAP_BAR, 1, bar);
+	bus_write(&mmio, at + VIRTIO_PCI_CAP_OFFSET, 4, offset);
+	bus_write(&mmio, at + VIRTIO_PCI_CAP_LENGTH, 4, length);
 	mask = valid ? (uint32_t)all_ones(length) : 0;
 	if (choice & 4) {
-		bus_write(data, 4, value);
+		bus_write(&mmio, data, 4, value);
 		if (valid)
 			model_write(offset, length, value & mask);
 	} else if (!valid) {
-		fuzz_check(bus_read(data, 4) == bus_read(data, 4));
+		fuzz_check(bus_read(&mmio, data, 4) == bus_read(&mmio, data, 4));
 	} else if (model_read(offset, length, &expected)) {
-		fuzz_check((bus_read(data, 4) & mask) == expected);
+		fuzz_check((bus_read(&mmio, data, 4) & mask) == expected);
 	}
 }
 
@@ -458,11 +445,11 @@ static void move_bar(struct fuzz_input *input)
 {
 	uint64_t gpa = WINDOW_GPA + (uint64_t)fuzz_u8(input) * BAR_BYTES;
 
-	bus_write(FUNCTION_GPA + PCI_COMMAND, 2, PCI_COMMAND_MASTER);
-	fuzz_check(bus_read(bar_gpa, 8) == UINT64_MAX && !fake_kvm.doorbell_count);
-	bus_write(bar_gpa + VIRTIO_PCI_COMMON_STATUS, 1, 0);
-	bus_write(FUNCTION_GPA + PCI_BASE_ADDRESS_0, 4, gpa);
-	bus_write(FUNCTION_GPA + PCI_COMMAND, 2, PCI_COMMAND_MASTER | PCI_COMMAND_MEMORY);
+	bus_write(&mmio, FUNCTION_GPA + PCI_COMMAND, 2, PCI_COMMAND_MASTER);
+	fuzz_check(bus_read(&mmio, bar_gpa, 8) == UINT64_MAX && !fake_kvm.doorbell_count);
+	bus_write(&mmio, bar_gpa + VIRTIO_PCI_COMMON_STATUS, 1, 0);
+	bus_write(&mmio, FUNCTION_GPA + PCI_BASE_ADDRESS_0, 4, gpa);
+	bus_write(&mmio, FUNCTION_GPA + PCI_COMMAND, 2, PCI_COMMAND_MASTER | PCI_COMMAND_MEMORY);
 	bar_gpa = gpa;
 	fuzz_check(fake_kvm.doorbell_count == QUEUES);
 	for (unsigned i = 0; i < QUEUES; i++)
@@ -479,7 +466,7 @@ static void kick(struct fuzz_input *input)
 
 	memcpy(before, kicks, sizeof(before));
 	if (!(choice & 0x80) || !fake_kvm_ring(gpa, 2))
-		bus_write(gpa, 1u << (choice / 4 % 4), queue);
+		bus_write(&mmio, gpa, 1u << (choice / 4 % 4), queue);
 	played_ring_run(&worker);
 	for (unsigned i = 0; i < QUEUES && !silenced() && !model.wild; i++)
 		fuzz_check((kicks[i] != before[i]) == (i == queue && model.queues[i].live));
@@ -641,11 +628,11 @@ static void device_create(void)
 
 static void find_window(void)
 {
-	uint64_t at = bus_read(FUNCTION_GPA + PCI_CAPABILITY_LIST, 1);
+	uint64_t at = bus_read(&mmio, FUNCTION_GPA + PCI_CAPABILITY_LIST, 1);
 
-	for (; at; at = bus_read(FUNCTION_GPA + at + PCI_CAP_LIST_NEXT, 1))
-		if (bus_read(FUNCTION_GPA + at, 1) == PCI_CAP_ID_VNDR &&
-		    bus_read(FUNCTION_GPA + at + VIRTIO_PCI_CAP_CFG_TYPE, 1) ==
+	for (; at; at = bus_read(&mmio, FUNCTION_GPA + at + PCI_CAP_LIST_NEXT, 1))
+		if (bus_read(&mmio, FUNCTION_GPA + at, 1) == PCI_CAP_ID_VNDR &&
+		    bus_read(&mmio, FUNCTION_GPA + at + VIRTIO_PCI_CAP_CFG_TYPE, 1) ==
 			    VIRTIO_PCI_CAP_PCI_CFG)
 			window = (unsigned)at;
 	fuzz_check(window);
@@ -673,8 +660,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	played_ring_run(&worker);
 	pci_host_reset(&host);
 	memset(guest_memory_at(&memory, RAM_GPA, RAM_BYTES), 0, RAM_BYTES);
-	bar_gpa = bus_read(FUNCTION_GPA + PCI_BASE_ADDRESS_0, 4) & ~UINT64_C(0xf);
-	bus_write(FUNCTION_GPA + PCI_COMMAND, 2, PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER);
+	bar_gpa = bus_read(&mmio, FUNCTION_GPA + PCI_BASE_ADDRESS_0, 4) & ~UINT64_C(0xf);
+	bus_write(&mmio, FUNCTION_GPA + PCI_COMMAND, 2, PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER);
 	for (unsigned i = 0; i < CONFIG_BYTES; i++)
 		model.config[i] = config[i] = initial_byte(i);
 	model_reset();

@@ -6,6 +6,7 @@
 
 #include "base/bytes.h"
 #include "hw/pci_host.h"
+#include "tests/unit/bus_guest.h"
 
 #define ECAM_GPA 0xe0000000
 #define MEMORY32_GPA 0xc0000000
@@ -150,29 +151,15 @@ static int teardown(void **state)
 	return 0;
 }
 
-static uint64_t read_at(struct bus *bus, uint64_t address, unsigned length)
-{
-	uint64_t value = 0;
-
-	bus_access(bus, address, &value, length, false);
-	return le64toh(value);
-}
-
-static void write_at(struct bus *bus, uint64_t address, unsigned length, uint64_t value)
-{
-	value = htole64(value);
-	bus_access(bus, address, &value, length, true);
-}
-
 /* By ECAM, in slot 1 or 2. */
 static uint32_t get(unsigned slot, unsigned offset, unsigned length)
 {
-	return (uint32_t)read_at(&mmio, ECAM_GPA + SLOT(slot) + offset, length);
+	return (uint32_t)bus_read(&mmio, ECAM_GPA + SLOT(slot) + offset, length);
 }
 
 static void set(unsigned slot, unsigned offset, unsigned length, uint32_t value)
 {
-	write_at(&mmio, ECAM_GPA + SLOT(slot) + offset, length, value);
+	bus_write(&mmio, ECAM_GPA + SLOT(slot) + offset, length, value);
 }
 
 static void test_identity(void **state)
@@ -236,15 +223,15 @@ static void test_odd_accesses(void **state)
 	(void)state;
 	for (unsigned offset = 0; offset < 8; offset++)
 		for (unsigned length = 1; length <= 8; length *= 2) {
-			uint64_t value = read_at(&mmio, ECAM_GPA + SLOT(1) + offset, length);
+			uint64_t value = bus_read(&mmio, ECAM_GPA + SLOT(1) + offset, length);
 
 			if (length == 8 || offset % length)
 				assert_true(value == all_ones(length));
 		}
 	set(1, PCI_COMMAND - 1, 4, UINT32_MAX);
 	set(1, PCI_COMMAND + 1, 2, UINT32_MAX);
-	write_at(&mmio, ECAM_GPA + SLOT(1) + PCI_CLASS_REVISION, 8, UINT64_MAX);
-	write_at(&mmio, ECAM_GPA + SLOT(1), 8, UINT64_MAX);
+	bus_write(&mmio, ECAM_GPA + SLOT(1) + PCI_CLASS_REVISION, 8, UINT64_MAX);
+	bus_write(&mmio, ECAM_GPA + SLOT(1), 8, UINT64_MAX);
 	assert_int_equal(get(1, PCI_COMMAND, 2), 0);
 
 	/* Where a byte is, it is the byte of the double word. */
@@ -266,11 +253,11 @@ static void test_absent(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(nobody); i++) {
-		assert_int_equal(read_at(&mmio, ECAM_GPA + nobody[i], 4), ABSENT);
-		assert_int_equal(read_at(&mmio, ECAM_GPA + nobody[i] + 255, 1), 0xff);
-		write_at(&mmio, ECAM_GPA + nobody[i] + PCI_COMMAND, 2, UINT32_MAX);
+		assert_int_equal(bus_read(&mmio, ECAM_GPA + nobody[i], 4), ABSENT);
+		assert_int_equal(bus_read(&mmio, ECAM_GPA + nobody[i] + 255, 1), 0xff);
+		bus_write(&mmio, ECAM_GPA + nobody[i] + PCI_COMMAND, 2, UINT32_MAX);
 	}
-	assert_int_equal(read_at(&mmio, ECAM_GPA + (2 << 20), 4), ABSENT);
+	assert_int_equal(bus_read(&mmio, ECAM_GPA + (2 << 20), 4), ABSENT);
 	assert_int_equal(get(1, PCI_COMMAND, 2), 0);
 }
 
@@ -279,40 +266,40 @@ static void test_absent(void **state)
 static void test_ports(void **state)
 {
 	(void)state;
-	assert_int_equal(read_at(&ports, 0xcfc, 4), ABSENT); /* not enabled */
-	write_at(&ports, 0xcf8, 4, ADDRESS(0, 1, 0) & ~0x80000000);
-	assert_int_equal(read_at(&ports, 0xcfc, 4), ABSENT);
-	write_at(&ports, 0xcf8, 4, UINT32_MAX);
-	assert_int_equal(read_at(&ports, 0xcf8, 4), 0x80fffffc);
-	assert_int_equal(read_at(&ports, 0xcfc, 4), ABSENT);
+	assert_int_equal(bus_read(&ports, 0xcfc, 4), ABSENT); /* not enabled */
+	bus_write(&ports, 0xcf8, 4, ADDRESS(0, 1, 0) & ~0x80000000);
+	assert_int_equal(bus_read(&ports, 0xcfc, 4), ABSENT);
+	bus_write(&ports, 0xcf8, 4, UINT32_MAX);
+	assert_int_equal(bus_read(&ports, 0xcf8, 4), 0x80fffffc);
+	assert_int_equal(bus_read(&ports, 0xcfc, 4), ABSENT);
 
-	write_at(&ports, 0xcf8, 4, ADDRESS(0, 1, PCI_VENDOR_ID));
-	assert_int_equal(read_at(&ports, 0xcfc, 4), 0x56781234);
-	assert_int_equal(read_at(&ports, 0xcfc, 2), 0x1234);
-	assert_int_equal(read_at(&ports, 0xcfe, 2), 0x5678);
-	assert_int_equal(read_at(&ports, 0xcff, 1), 0x56);
-	assert_int_equal(read_at(&ports, 0xcfd, 2), 0xffff);
-	assert_int_equal(read_at(&ports, 0xcfe, 4), ABSENT); /* past 0xcff */
+	bus_write(&ports, 0xcf8, 4, ADDRESS(0, 1, PCI_VENDOR_ID));
+	assert_int_equal(bus_read(&ports, 0xcfc, 4), 0x56781234);
+	assert_int_equal(bus_read(&ports, 0xcfc, 2), 0x1234);
+	assert_int_equal(bus_read(&ports, 0xcfe, 2), 0x5678);
+	assert_int_equal(bus_read(&ports, 0xcff, 1), 0x56);
+	assert_int_equal(bus_read(&ports, 0xcfd, 2), 0xffff);
+	assert_int_equal(bus_read(&ports, 0xcfe, 4), ABSENT); /* past 0xcff */
 
 	/* Only a double word is the address register. */
-	write_at(&ports, 0xcf8, 1, 0x55);
-	write_at(&ports, 0xcf9, 1, 0x06);
-	write_at(&ports, 0xcfa, 2, 0x5555);
-	assert_int_equal(read_at(&ports, 0xcf8, 4), ADDRESS(0, 1, 0));
-	assert_int_equal(read_at(&ports, 0xcf9, 1), 0xff);
-	assert_int_equal(read_at(&ports, 0xcf8, 2), 0xffff);
+	bus_write(&ports, 0xcf8, 1, 0x55);
+	bus_write(&ports, 0xcf9, 1, 0x06);
+	bus_write(&ports, 0xcfa, 2, 0x5555);
+	assert_int_equal(bus_read(&ports, 0xcf8, 4), ADDRESS(0, 1, 0));
+	assert_int_equal(bus_read(&ports, 0xcf9, 1), 0xff);
+	assert_int_equal(bus_read(&ports, 0xcf8, 2), 0xffff);
 
-	write_at(&ports, 0xcf8, 4, ADDRESS(0, 2, PCI_INTERRUPT_LINE));
-	write_at(&ports, 0xcfc, 1, 0x77);
+	bus_write(&ports, 0xcf8, 4, ADDRESS(0, 2, PCI_INTERRUPT_LINE));
+	bus_write(&ports, 0xcfc, 1, 0x77);
 	assert_int_equal(get(2, PCI_INTERRUPT_LINE, 1), 0x77);
-	write_at(&ports, 0xcf8, 4, ADDRESS(0, 2, PCI_INTERRUPT_LINE) & ~0x80000000);
-	write_at(&ports, 0xcfc, 1, 0x11);
+	bus_write(&ports, 0xcf8, 4, ADDRESS(0, 2, PCI_INTERRUPT_LINE) & ~0x80000000);
+	bus_write(&ports, 0xcfc, 1, 0x11);
 	assert_int_equal(get(2, PCI_INTERRUPT_LINE, 1), 0x77);
 
-	write_at(&ports, 0xcf8, 4, ADDRESS(1, 2, 0));
-	assert_int_equal(read_at(&ports, 0xcfc, 4), ABSENT);
-	write_at(&ports, 0xcf8, 4, ADDRESS(255, 31, 0) | 7 << 8);
-	assert_int_equal(read_at(&ports, 0xcfc, 4), ABSENT);
+	bus_write(&ports, 0xcf8, 4, ADDRESS(1, 2, 0));
+	assert_int_equal(bus_read(&ports, 0xcfc, 4), ABSENT);
+	bus_write(&ports, 0xcf8, 4, ADDRESS(255, 31, 0) | 7 << 8);
+	assert_int_equal(bus_read(&ports, 0xcfc, 4), ABSENT);
 }
 
 static void test_no_ports(void **state)
@@ -354,25 +341,25 @@ static void test_bar_sizing(void **state)
 	set(1, PCI_BASE_ADDRESS_3, 4, 0);
 	assert_int_equal(first.moves, 0);
 	set(1, PCI_COMMAND, 2, PCI_COMMAND_MEMORY);
-	assert_int_equal(read_at(&mmio, bar0 + 8, 4), 0x1008);
+	assert_int_equal(bus_read(&mmio, bar0 + 8, 4), 0x1008);
 	assert_int_equal(first.moves, 2);
 }
 
 static void test_decode(void **state)
 {
 	(void)state;
-	assert_int_equal(read_at(&mmio, MEMORY32_GPA, 4), ABSENT);
+	assert_int_equal(bus_read(&mmio, MEMORY32_GPA, 4), ABSENT);
 	set(1, PCI_COMMAND, 1, PCI_COMMAND_MEMORY);
-	assert_int_equal(read_at(&mmio, MEMORY32_GPA + 0xffc, 4), 0x1ffc);
-	assert_int_equal(read_at(&mmio, MEMORY32_GPA + 0x1000, 4), ABSENT);
-	write_at(&mmio, MEMORY32_GPA, 4, 0x12345678);
+	assert_int_equal(bus_read(&mmio, MEMORY32_GPA + 0xffc, 4), 0x1ffc);
+	assert_int_equal(bus_read(&mmio, MEMORY32_GPA + 0x1000, 4), ABSENT);
+	bus_write(&mmio, MEMORY32_GPA, 4, 0x12345678);
 	assert_int_equal(first.last_write, 0x12345678);
 	assert_int_equal(second.last_write, 0);
 	set(1, PCI_COMMAND, 1, 0);
-	assert_int_equal(read_at(&mmio, MEMORY32_GPA, 4), ABSENT);
+	assert_int_equal(bus_read(&mmio, MEMORY32_GPA, 4), ABSENT);
 	for (unsigned i = 0; i < 1000; i++)
 		set(1, PCI_COMMAND, 2, i & 1 ? UINT16_MAX : 0);
-	assert_int_equal(read_at(&mmio, MEMORY32_GPA, 4), 0x1000);
+	assert_int_equal(bus_read(&mmio, MEMORY32_GPA, 4), 0x1000);
 	assert_int_equal(mmio.count, 3);
 }
 
@@ -384,17 +371,17 @@ static void test_bar_moves(void **state)
 	(void)state;
 	set(1, PCI_COMMAND, 1, PCI_COMMAND_MEMORY);
 	set(1, PCI_BASE_ADDRESS_0, 4, (uint32_t)target);
-	assert_int_equal(read_at(&mmio, MEMORY32_GPA, 4), ABSENT);
-	assert_int_equal(read_at(&mmio, target, 4), 0x1000);
+	assert_int_equal(bus_read(&mmio, MEMORY32_GPA, 4), ABSENT);
+	assert_int_equal(bus_read(&mmio, target, 4), 0x1000);
 	assert_int_equal(first.moves, 4);
 	set(1, PCI_BASE_ADDRESS_0, 4, (uint32_t)target); /* nothing changes */
 	assert_int_equal(first.moves, 4);
 	set(1, PCI_COMMAND, 1, 0);
 	set(1, PCI_BASE_ADDRESS_0, 4, MEMORY32_GPA);
-	assert_int_equal(read_at(&mmio, MEMORY32_GPA, 4), ABSENT);
+	assert_int_equal(bus_read(&mmio, MEMORY32_GPA, 4), ABSENT);
 	set(1, PCI_COMMAND, 1, PCI_COMMAND_MEMORY);
-	assert_int_equal(read_at(&mmio, MEMORY32_GPA, 4), 0x1000);
-	assert_int_equal(read_at(&mmio, target, 4), ABSENT);
+	assert_int_equal(bus_read(&mmio, MEMORY32_GPA, 4), 0x1000);
+	assert_int_equal(bus_read(&mmio, target, 4), ABSENT);
 }
 
 /* A 64-bit BAR that moves with decoding on is nowhere but where a window is. */
@@ -442,7 +429,7 @@ static void test_bar_places(void **state)
 		set(1, PCI_BASE_ADDRESS_3, 4, refused[i].high);
 		assert_false(first.function.bars[2].decoded);
 		assert_int_equal(get(1, PCI_VENDOR_ID, 4), 0x56781234);
-		assert_int_equal(read_at(&mmio, MEMORY32_GPA, 4), 0x1000);
+		assert_int_equal(bus_read(&mmio, MEMORY32_GPA, 4), 0x1000);
 	}
 	set(1, PCI_BASE_ADDRESS_2, 4, MEMORY32_GPA + MEMORY32_BYTES - 0x10000);
 	set(1, PCI_BASE_ADDRESS_3, 4, 0);
@@ -463,8 +450,8 @@ static void test_bar_waits_for_its_place(void **state)
 	set(2, PCI_BASE_ADDRESS_0, 4, MEMORY32_GPA); /* the two change places */
 	assert_true(first.function.bars[0].decoded);
 	assert_true(second.function.bars[0].decoded);
-	write_at(&mmio, place, 4, 1);
-	write_at(&mmio, MEMORY32_GPA, 4, 2);
+	bus_write(&mmio, place, 4, 1);
+	bus_write(&mmio, MEMORY32_GPA, 4, 2);
 	assert_int_equal(first.last_write, 1);
 	assert_int_equal(second.last_write, 2);
 }
@@ -475,7 +462,7 @@ static void test_reset(void **state)
 	set(1, PCI_COMMAND, 2, UINT16_MAX);
 	set(1, PCI_BASE_ADDRESS_0, 4, MEMORY32_GPA + 0x700000);
 	set(1, first.capability + 4, 1, 0xff);
-	write_at(&ports, 0xcf8, 4, ADDRESS(0, 1, 0));
+	bus_write(&ports, 0xcf8, 4, ADDRESS(0, 1, 0));
 	pci_host_reset(&host);
 	assert_int_equal(mmio.count, 1);
 	assert_int_equal(first.resets, 1);
@@ -483,7 +470,7 @@ static void test_reset(void **state)
 	assert_int_equal(get(1, PCI_COMMAND, 2), 0);
 	assert_int_equal(get(1, PCI_BASE_ADDRESS_0, 4), MEMORY32_GPA);
 	assert_int_equal(get(1, first.capability + 4, 1), 0);
-	assert_int_equal(read_at(&ports, 0xcf8, 4), 0);
+	assert_int_equal(bus_read(&ports, 0xcf8, 4), 0);
 }
 
 /* 31 functions fit; their large BARs go above 4 GiB when the window below is full. */

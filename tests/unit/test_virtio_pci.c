@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/fd.h"
+#include "tests/unit/bus_guest.h"
 #include "tests/unit/fake_kvm.h"
 #include "virtio/registers.h"
 #include "virtio/virtio_pci.h"
@@ -112,38 +113,24 @@ static void gadget_create(size_t config_size)
 
 /* ---- What the guest does ---- */
 
-static uint64_t read_at(uint64_t address, unsigned length)
-{
-	uint64_t value = 0;
-
-	bus_access(&mmio, address, &value, length, false);
-	return le64toh(value);
-}
-
-static void write_at(uint64_t address, unsigned length, uint64_t value)
-{
-	value = htole64(value);
-	bus_access(&mmio, address, &value, length, true);
-}
-
 static uint32_t get_config(unsigned offset, unsigned length)
 {
-	return (uint32_t)read_at(ECAM_GPA + (1 << 15) + offset, length);
+	return (uint32_t)bus_read(&mmio, ECAM_GPA + (1 << 15) + offset, length);
 }
 
 static void set_config(unsigned offset, unsigned length, uint32_t value)
 {
-	write_at(ECAM_GPA + (1 << 15) + offset, length, value);
+	bus_write(&mmio, ECAM_GPA + (1 << 15) + offset, length, value);
 }
 
 static uint64_t get(unsigned field, unsigned length)
 {
-	return read_at(common + field, length);
+	return bus_read(&mmio, common + field, length);
 }
 
 static void set(unsigned field, unsigned length, uint64_t value)
 {
-	write_at(common + field, length, value);
+	bus_write(&mmio, common + field, length, value);
 }
 
 static void set_command(uint16_t command)
@@ -203,8 +190,8 @@ static void disable_msix(void)
 
 static void program_vector(unsigned vector)
 {
-	write_at(table + vector * 16, 8, MSI_ADDRESS);
-	write_at(table + vector * 16 + 8, 8, 0x40 + vector);
+	bus_write(&mmio, table + vector * 16, 8, MSI_ADDRESS);
+	bus_write(&mmio, table + vector * 16 + 8, 8, 0x40 + vector);
 }
 
 static void set_queue_vector(unsigned queue, uint16_t vector)
@@ -460,7 +447,7 @@ static void test_no_device_config(void **state)
 	(void)state;
 	assert_int_equal(config, 0);
 	assert_true(common && notify && isr && window);
-	assert_int_equal(read_at(bar_gpa + 0x2000, 4), 0);
+	assert_int_equal(bus_read(&mmio, bar_gpa + 0x2000, 4), 0);
 }
 
 /* ---- Common configuration ---- */
@@ -595,9 +582,9 @@ static void test_widths(void **state)
 		for (unsigned i = 0; i + length <= 64; i++)
 			assert_true(get(i, length) == load_le(before + i, length));
 	assert_true(get(60, 8) == load_le32(before + 60)); /* past the end there is nothing */
-	assert_int_equal(read_at(common + 64, 4), 0);
-	assert_int_equal(read_at(common + 0xffc, 4), 0);
-	assert_int_equal(read_at(common + 0xffc, 8), 0); /* into the next page */
+	assert_int_equal(bus_read(&mmio, common + 64, 4), 0);
+	assert_int_equal(bus_read(&mmio, common + 0xffc, 4), 0);
+	assert_int_equal(bus_read(&mmio, common + 0xffc, 8), 0); /* into the next page */
 
 	for (unsigned length = 1; length <= 8; length *= 2)
 		for (unsigned i = 0; i < 70; i++) {
@@ -621,15 +608,15 @@ static void test_device_config(void **state)
 	uint8_t generation = (uint8_t)get(VIRTIO_PCI_COMMON_CFGGENERATION, 1);
 
 	(void)state;
-	assert_int_equal(read_at(config, 4), 0x13121110);
-	assert_int_equal(read_at(config + 3, 1), 0x13);
-	assert_int_equal(read_at(config + 8, 8), 0x1918);
-	assert_int_equal(read_at(config + CONFIG_BYTES, 4), 0);
-	write_at(config, 4, 0);
-	assert_int_equal(read_at(config, 4), 0x13121110);
+	assert_int_equal(bus_read(&mmio, config, 4), 0x13121110);
+	assert_int_equal(bus_read(&mmio, config + 3, 1), 0x13);
+	assert_int_equal(bus_read(&mmio, config + 8, 8), 0x1918);
+	assert_int_equal(bus_read(&mmio, config + CONFIG_BYTES, 4), 0);
+	bus_write(&mmio, config, 4, 0);
+	assert_int_equal(bus_read(&mmio, config, 4), 0x13121110);
 	assert_int_equal(gadget->config_writes, 0);
-	write_at(config + 8, 1, 0xff);
-	assert_int_equal(read_at(config + 8, 1), 0x1f);
+	bus_write(&mmio, config + 8, 1, 0xff);
+	assert_int_equal(bus_read(&mmio, config + 8, 1), 0x1f);
 	assert_int_equal(gadget->config_writes, 1);
 
 	assert_int_equal(get(VIRTIO_PCI_COMMON_CFGGENERATION, 1), generation);
@@ -641,7 +628,7 @@ static void test_device_config(void **state)
 	assert_int_not_equal(get(VIRTIO_PCI_COMMON_CFGGENERATION, 1), generation);
 	generation = (uint8_t)get(VIRTIO_PCI_COMMON_CFGGENERATION, 1);
 	assert_int_equal(get(VIRTIO_PCI_COMMON_STATUS, 2) >> 8, generation);
-	assert_int_equal(read_at(config + 4, 2), 0xbbaa);
+	assert_int_equal(bus_read(&mmio, config + 4, 2), 0xbbaa);
 }
 
 static void test_reset(void **state)
@@ -704,9 +691,9 @@ static void test_doorbells(void **state)
 		assert_true(fake_kvm_ring(notify + i * 4, 2));
 		wait_kicks(i, before + 1);
 		/* Where KVM has none, user space does it. */
-		write_at(notify + i * 4, 2, 0xfff0);
+		bus_write(&mmio, notify + i * 4, 2, 0xfff0);
 		wait_kicks(i, before + 2);
-		write_at(notify + i * 4, 4, i);
+		bus_write(&mmio, notify + i * 4, 4, i);
 		wait_kicks(i, before + 3);
 	}
 }
@@ -718,13 +705,13 @@ static void test_doorbells_of_nobody(void **state)
 		if (offset % 4 || offset >= QUEUES * 4)
 			for (unsigned length = 1; length <= 8; length *= 2) {
 				assert_false(fake_kvm_ring(notify + offset, length));
-				write_at(notify + offset, length, 0);
+				bus_write(&mmio, notify + offset, length, 0);
 			}
-	assert_int_equal(read_at(notify, 2), 0);
+	assert_int_equal(bus_read(&mmio, notify, 2), 0);
 	for (unsigned i = 0; i < QUEUES; i++)
 		assert_false(event_fd_pending(gadget->queues[i].kick_fd));
 	/* A queue that is not enabled takes the kick for when it is. */
-	write_at(notify + 4, 2, 1);
+	bus_write(&mmio, notify + 4, 2, 1);
 	assert_true(event_fd_pending(gadget->queues[1].kick_fd));
 }
 
@@ -744,7 +731,7 @@ static void test_doorbells_follow_the_bar(void **state)
 	assert_true(fake_kvm_ring(notify, 2));
 	wait_kicks(0, before + 1);
 	assert_int_equal(get(VIRTIO_PCI_COMMON_STATUS, 1), 15);
-	assert_int_equal(read_at(old - 0x3000 + VIRTIO_PCI_COMMON_STATUS, 1), 0xff);
+	assert_int_equal(bus_read(&mmio, old - 0x3000 + VIRTIO_PCI_COMMON_STATUS, 1), 0xff);
 	set_command(0);
 	assert_int_equal(fake_kvm.doorbell_count, 0);
 	set_command(PCI_COMMAND_MEMORY);
@@ -769,7 +756,7 @@ static void test_doorbells_refused(void **state)
 	set_command(PCI_COMMAND_MEMORY);
 	fake_kvm.fail_error = 0;
 	assert_int_equal(fake_kvm.doorbell_count, 0);
-	write_at(notify + 8, 2, 2);
+	bus_write(&mmio, notify + 8, 2, 2);
 	wait_kicks(2, before + 1);
 	set_command(0);
 	set_command(PCI_COMMAND_MEMORY);
@@ -797,13 +784,13 @@ static void test_msix(void **state)
 	fake_kvm_signal(gadget->queues[0].call_fd);
 	assert_int_equal(fake_kvm.injected[gsi], 1);
 
-	write_at(table + 16 + PCI_MSIX_ENTRY_VECTOR_CTRL, 4, 1);
+	bus_write(&mmio, table + 16 + PCI_MSIX_ENTRY_VECTOR_CTRL, 4, 1);
 	fake_kvm_signal(gadget->queues[0].call_fd);
-	assert_int_equal(read_at(pending, 8), 2);
-	write_at(pending, 8, 0);
-	assert_int_equal(read_at(pending, 4), 2);
-	write_at(table + 16 + PCI_MSIX_ENTRY_VECTOR_CTRL, 4, 0);
-	assert_int_equal(read_at(pending, 8), 0);
+	assert_int_equal(bus_read(&mmio, pending, 8), 2);
+	bus_write(&mmio, pending, 8, 0);
+	assert_int_equal(bus_read(&mmio, pending, 4), 2);
+	bus_write(&mmio, table + 16 + PCI_MSIX_ENTRY_VECTOR_CTRL, 4, 0);
+	assert_int_equal(bus_read(&mmio, pending, 8), 0);
 	assert_int_equal(fake_kvm.injected[fake_kvm_gsi(gadget->queues[0].call_fd)], 2);
 
 	for (unsigned i = 0; i < 3; i++) {
@@ -834,15 +821,15 @@ static void test_config_interrupt(void **state)
 	gsi = fake_kvm_gsi(gadget->device.config_fd);
 	assert_true(gsi >= PIN_COUNT);
 	assert_int_equal(fake_kvm.injected[gsi], 0); /* none for going live */
-	assert_int_equal(read_at(isr, 1), 0);
+	assert_int_equal(bus_read(&mmio, isr, 1), 0);
 	virtio_config_update(&gadget->device, 0, "b", 1);
 	/* The status bit comes with MSI-X too, once. */
-	assert_int_equal(read_at(isr, 1), VIRTIO_PCI_ISR_CONFIG);
-	assert_int_equal(read_at(isr, 1), 0);
+	assert_int_equal(bus_read(&mmio, isr, 1), VIRTIO_PCI_ISR_CONFIG);
+	assert_int_equal(bus_read(&mmio, isr, 1), 0);
 	virtio_fail(&gadget->device, "for the test");
-	assert_int_equal(read_at(isr, 1), VIRTIO_PCI_ISR_CONFIG);
+	assert_int_equal(bus_read(&mmio, isr, 1), VIRTIO_PCI_ISR_CONFIG);
 	reset();
-	assert_int_equal(read_at(isr, 1), 0);
+	assert_int_equal(bus_read(&mmio, isr, 1), 0);
 }
 
 static void test_bus_master(void **state)
@@ -854,9 +841,9 @@ static void test_bus_master(void **state)
 	set_queue_vector(0, 1);
 	set_command(PCI_COMMAND_MEMORY);
 	fake_kvm_signal(gadget->queues[0].call_fd);
-	assert_int_equal(read_at(pending, 8), 2);
+	assert_int_equal(bus_read(&mmio, pending, 8), 2);
 	set_command(PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER);
-	assert_int_equal(read_at(pending, 8), 0);
+	assert_int_equal(bus_read(&mmio, pending, 8), 0);
 	assert_int_equal(fake_kvm.injected[fake_kvm_gsi(gadget->queues[0].call_fd)], 1);
 }
 
@@ -872,18 +859,18 @@ static void test_pin(void **state)
 	/* Not handled at the end of interrupt: asserted anew. */
 	end_of_interrupt();
 	assert_true(pin_asserted(WAIT_MS));
-	assert_int_equal(read_at(isr, 1), 1);
-	assert_int_equal(read_at(isr, 1), 0);
+	assert_int_equal(bus_read(&mmio, isr, 1), 1);
+	assert_int_equal(bus_read(&mmio, isr, 1), 0);
 	assert_int_equal(get_config(PCI_STATUS, 2), PCI_STATUS_CAP_LIST);
 	end_of_interrupt();
 	assert_false(pin_asserted(50));
 
 	virtio_config_update(&gadget->device, 0, "x", 1);
 	assert_true(pin_asserted(WAIT_MS));
-	assert_int_equal(read_at(isr, 4), VIRTIO_PCI_ISR_CONFIG);
-	assert_int_equal(read_at(isr + 1, 1), 0);
-	write_at(isr, 1, 3);
-	assert_int_equal(read_at(isr, 1), 0);
+	assert_int_equal(bus_read(&mmio, isr, 4), VIRTIO_PCI_ISR_CONFIG);
+	assert_int_equal(bus_read(&mmio, isr + 1, 1), 0);
+	bus_write(&mmio, isr, 1, 3);
+	assert_int_equal(bus_read(&mmio, isr, 1), 0);
 	end_of_interrupt();
 	event_fd_signal(gadget->queues[0].call_fd);
 	assert_true(pin_asserted(WAIT_MS));
@@ -904,7 +891,7 @@ static void test_pin_disabled(void **state)
 	assert_false(pin_asserted(50));
 	set_command(PCI_COMMAND_MEMORY);
 	assert_true(pin_asserted(0));
-	assert_int_equal(read_at(isr, 1), 1);
+	assert_int_equal(bus_read(&mmio, isr, 1), 1);
 }
 
 /* Before it is live and after a reset, signals mean nothing. */
@@ -915,11 +902,11 @@ static void test_pin_only_when_live(void **state)
 	begin();
 	worker_settle();
 	assert_false(pin_asserted(50));
-	assert_int_equal(read_at(isr, 1), 0);
+	assert_int_equal(bus_read(&mmio, isr, 1), 0);
 	event_fd_signal(gadget->queues[0].call_fd);
 	assert_true(pin_asserted(WAIT_MS));
 	reset();
-	assert_int_equal(read_at(isr, 1), 0);
+	assert_int_equal(bus_read(&mmio, isr, 1), 0);
 	assert_int_equal(get_config(PCI_STATUS, 2), PCI_STATUS_CAP_LIST);
 	event_fd_signal(gadget->queues[0].call_fd);
 	worker_settle();
@@ -943,10 +930,10 @@ static void test_pin_and_msix(void **state)
 	worker_settle();
 	event_fd_signal(gadget->queues[0].call_fd);
 	assert_false(pin_asserted(50));
-	assert_int_equal(read_at(isr, 1), 0);
+	assert_int_equal(bus_read(&mmio, isr, 1), 0);
 	disable_msix();
 	assert_true(pin_asserted(WAIT_MS)); /* what was signalled meanwhile is not lost */
-	assert_int_equal(read_at(isr, 1), 1);
+	assert_int_equal(bus_read(&mmio, isr, 1), 1);
 	for (unsigned i = 0; i < 200; i++) {
 		enable_msix();
 		disable_msix();
@@ -1001,7 +988,7 @@ static void test_window(void **state)
 	assert_int_equal(get_config(data, 4), 0x13121110);
 	aim(0, 0x4000 + 8, 4);
 	set_config(data, 4, 0x4711);
-	assert_int_equal(read_at(table + 8, 4), 0x4711);
+	assert_int_equal(bus_read(&mmio, table + 8, 4), 0x4711);
 	aim(0, 0x3004, 2);
 	set_config(data, 2, 1);
 	assert_true(event_fd_pending(gadget->queues[1].kick_fd));
@@ -1059,7 +1046,7 @@ static void test_host_reset(void **state)
 	assert_int_equal(get_config(window + VIRTIO_PCI_CAP_LENGTH, 4), 0);
 	set_command(PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER);
 	assert_int_equal(get(VIRTIO_PCI_COMMON_STATUS, 1), 0);
-	assert_int_equal(read_at(table + 28, 4), 1);
+	assert_int_equal(bus_read(&mmio, table + 28, 4), 1);
 	begin();
 	event_fd_signal(gadget->queues[0].call_fd);
 	assert_true(pin_asserted(WAIT_MS)); /* MSI-X is off again */
@@ -1082,7 +1069,7 @@ static void test_a_request(void **state)
 	assert_int_equal(poll(&poll_fd, 1, WAIT_MS), 1);
 	assert_int_equal(__atomic_load_n(&used->idx, __ATOMIC_ACQUIRE), htole16(1));
 	assert_true(pin_asserted(WAIT_MS));
-	assert_int_equal(read_at(isr, 1), 1);
+	assert_int_equal(bus_read(&mmio, isr, 1), 1);
 }
 
 /* A guest that writes anything anywhere: whatever it did, a reset brings the device back. */
@@ -1098,14 +1085,14 @@ static void test_random_accesses(void **state)
 		length = 1u << (random >> 60 & 3);
 		offset = (unsigned)(random >> 40);
 		if (random >> 33 & 1)
-			write_at(bar_gpa + (offset & 0x3f) + (offset >> 8 & 7) * 0x1000, length,
-				 random >> 20 & 0xff);
+			bus_write(&mmio, bar_gpa + (offset & 0x3f) + (offset >> 8 & 7) * 0x1000,
+				  length, random >> 20 & 0xff);
 		else if (random >> 34 & 3)
-			write_at(bar_gpa + offset % 0x8000, length, random);
+			bus_write(&mmio, bar_gpa + offset % 0x8000, length, random);
 		else
-			write_at(ECAM_GPA + (1 << 15) + offset % 260, length, random >> 8);
-		read_at(bar_gpa + offset % 0x8000, length);
-		read_at(ECAM_GPA + (1 << 15) + offset % 260, length);
+			bus_write(&mmio, ECAM_GPA + (1 << 15) + offset % 260, length, random >> 8);
+		bus_read(&mmio, bar_gpa + offset % 0x8000, length);
+		bus_read(&mmio, ECAM_GPA + (1 << 15) + offset % 260, length);
 		if (i % 64 == 0)
 			set_config(PCI_BASE_ADDRESS_0, 4, (uint32_t)bar_gpa);
 		if (i % 64 == 0)
