@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: MIT
-/* C15-C25: feature negotiation (virtio 1.2, 2.2, 3.1, 4.1.4.3, 6). */
+/* C15-C25, C45: feature negotiation (virtio 1.2, 2.2, 3.1, 4.1.4.3, 6). */
 #include "kit/subject.h"
 #include "kit/tap.h"
 #include "kit/text.h"
 
+#define FEATURE_NOTIFICATION_DATA 38
+#define FEATURE_NOTIF_CONFIG_DATA 39
 #define FEATURE_ADMIN_VQ 41
 #define CONFIG_BYTES_MAX 64
 
@@ -29,7 +31,7 @@ static const struct dependency dependencies[] = {
 	{ VIRTIO_ID_BLOCK, VIRTIO_BLK_F_CONFIG_WCE, VIRTIO_BLK_F_FLUSH },
 };
 
-static void c15_to_c17_offer(struct virtio_device *device)
+static void c15_to_c17_and_c45_offer(struct virtio_device *device)
 {
 	static const uint32_t selects[] = { 2, 3, 0xffffffff };
 	bool none = true;
@@ -38,6 +40,9 @@ static void c15_to_c17_offer(struct virtio_device *device)
 	   device->name);
 	ok(!(device->offered & (BIT64(VIRTIO_F_SR_IOV) | BIT64(FEATURE_ADMIN_VQ))),
 	   "C16 %s: neither SR_IOV nor ADMIN_VQ is", device->name);
+	ok(!(device->offered &
+	     (BIT64(FEATURE_NOTIFICATION_DATA) | BIT64(FEATURE_NOTIF_CONFIG_DATA))),
+	   "C45 %s: a doorbell takes an index alone, and says so", device->name);
 	for (unsigned i = 0; i < ARRAY_COUNT(selects); i++) {
 		common_write32(device, VIRTIO_PCI_COMMON_DFSELECT, selects[i]);
 		none = none && common_read32(device, VIRTIO_PCI_COMMON_DF) == 0;
@@ -143,7 +148,7 @@ static void c25_config(struct virtio_device *device)
 
 static void test(struct virtio_device *device)
 {
-	c15_to_c17_offer(device);
+	c15_to_c17_and_c45_offer(device);
 	c18_windows(device);
 	c19_c20_dependencies(device);
 	c20_c21_refusals(device);
