@@ -504,6 +504,7 @@ static void what_is_given_back_is_popped_again(void **state)
 	for (unsigned i = 1; i < 3; i++) {
 		assert_true(driver_wait(queue, &head, &bytes, DRIVER_TIMEOUT_MS));
 		assert_int_equal(head, heads[i]);
+		assert_int_equal(bytes, 8); /* served, not ended as it was given back */
 	}
 	assert_int_equal(probe_answer(driver, 0, 1, 0), 1);
 	assert_true(driver_wait(queue, &head, &bytes, DRIVER_TIMEOUT_MS));
