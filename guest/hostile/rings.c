@@ -185,16 +185,6 @@ static void refused(enum area area, uint64_t gpa, const char *line, const char *
 	ok(victim_is_dead(victim) && good, "%s %s: %s %s", line, victim->name, names[area], where);
 }
 
-static uint64_t ram_end(void)
-{
-	uint64_t end = 0;
-
-	for (unsigned i = 0; i < platform.ram_count; i++)
-		if (platform.ram[i].base + platform.ram[i].bytes > end)
-			end = platform.ram[i].base + platform.ram[i].bytes;
-	return end;
-}
-
 static void bad_places(void)
 {
 	for (enum area area = DESC; area < AREAS; area++) {
@@ -206,7 +196,7 @@ static void bad_places(void)
 		refused(area, platform.ecam_gpa, "H25", "in configuration space");
 		refused(area, UINT64_C(1) << 45, "H25", "where nothing is");
 		refused(area, UINT64_MAX - 15, "H25", "at the end of all addresses");
-		refused(area, ram_end() - tail, "H26", "over the end of RAM");
+		refused(area, memory_end() - tail, "H26", "over the end of RAM");
 		refused(area, (uint64_t)victim->queue->memory + (area == DESC ? 8 : 1), "H27",
 			"misaligned");
 	}

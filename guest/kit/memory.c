@@ -51,3 +51,13 @@ void memory_release(uint64_t mark)
 {
 	next_gpa = mark;
 }
+
+uint64_t memory_end(void)
+{
+	uint64_t end = 0;
+
+	for (unsigned i = 0; i < platform.ram_count; i++)
+		if (platform.ram[i].base + platform.ram[i].bytes > end)
+			end = platform.ram[i].base + platform.ram[i].bytes;
+	return end;
+}

@@ -13,5 +13,7 @@ void *memory_get_raw(size_t bytes, size_t align);
 /* Everything handed out since the mark may be handed out again. */
 uint64_t memory_mark(void);
 void memory_release(uint64_t mark);
+/* One past the RAM that lies highest. */
+uint64_t memory_end(void);
 
 #endif
