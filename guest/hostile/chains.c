@@ -10,28 +10,18 @@
 #include "kit/tap.h"
 #include "kit/text.h"
 
-#define NEXT	 VRING_DESC_F_NEXT
-#define WRITE	 VRING_DESC_F_WRITE
-#define INDIRECT VRING_DESC_F_INDIRECT
-#define ENTRIES	 1100 /* more than any queue */
-#define DATA	 4096
-#define POISON	 0xa5
-#define PARTS	 100
+#define NEXT	   VRING_DESC_F_NEXT
+#define WRITE	   VRING_DESC_F_WRITE
+#define INDIRECT   VRING_DESC_F_INDIRECT
+#define ENTRIES	   1100 /* more than any queue */
+#define DATA_BYTES 4096
+#define POISON	   0xa5
+#define PARTS	   100
+#define LINKS	   2
 
 static struct vring_desc table[ENTRIES] __attribute__((aligned(16)));
-static uint8_t data[DATA] __attribute__((aligned(4096)));
+static uint8_t data[DATA_BYTES] __attribute__((aligned(4096)));
 static struct victim *victim;
-
-/* One past the RAM that lies highest below 4 GiB, or of all. */
-static uint64_t ram_end(void)
-{
-	uint64_t end = 0;
-
-	for (unsigned i = 0; i < platform.ram_count; i++)
-		if (platform.ram[i].base + platform.ram[i].bytes > end)
-			end = platform.ram[i].base + platform.ram[i].bytes;
-	return end;
-}
 
 static void set(uint16_t slot, uint64_t gpa, uint32_t bytes, uint16_t flags, uint16_t next)
 {
@@ -52,58 +42,12 @@ static uint64_t gpa_of(const volatile void *place)
 	return (uint64_t)place;
 }
 
-/* ---- DEAD: loops and indices ---- */
-
-static void self_loop(void)
-{
-	set(0, gpa_of(data), 16, NEXT, 0);
-}
-
-static void writable_self_loop(void)
-{
-	set(0, gpa_of(data), 16, NEXT | WRITE, 0);
-}
-
-static void empty_self_loop(void)
-{
-	set(0, 0, 0, NEXT, 0);
-}
-
-static void huge_self_loop(void)
-{
-	set(0, gpa_of(data), 0x4000000, NEXT, 0);
-}
-
-static void loop_of_two(void)
-{
-	set(0, gpa_of(data), 16, NEXT, 1);
-	set(1, gpa_of(data), 16, NEXT | WRITE, 0);
-}
-
-static void loop_in_a_table(void)
-{
-	set(0, gpa_of(table), 4 * 16, INDIRECT, 0);
-	entry(0, gpa_of(data), 16, NEXT, 1);
-	entry(1, gpa_of(data), 16, NEXT, 0);
-}
+/* ---- Cases of many descriptors, or that depend on the queue ---- */
 
 static void next_past_the_end(void)
 {
 	set(0, gpa_of(data), 16, NEXT, victim->queue->size);
 }
-
-static void next_far_past_the_end(void)
-{
-	set(0, gpa_of(data), 16, NEXT, 0xffff);
-}
-
-static void bad_buffer_then_bad_next(void)
-{
-	set(0, 0, 16, NEXT, 1);
-	set(1, gpa_of(data), 16, NEXT, 0xffff);
-}
-
-/* ---- REQ: sizes and places ---- */
 
 static void too_many_parts(void)
 {
@@ -126,156 +70,37 @@ static void more_than_4_gib_by_lengths(void)
 		set(i, gpa_of(data), 0x20000000, i < 7 ? NEXT : 0, (uint16_t)(i + 1));
 }
 
-static void buffer_that_wraps(void)
-{
-	set(0, UINT64_MAX - 7, 16, WRITE, 0);
-}
+/* ---- All cases ---- */
 
-static void table_that_wraps(void)
-{
-	set(0, UINT64_MAX - 15, 32, INDIRECT, 0);
-}
+/* Where a descriptor points to; REGISTERS to MSIX_TABLE are the device's own. */
+enum place { ADDRESS, DATA, TABLE, RING, REGISTERS, DOORBELL, MSIX_TABLE, MESSAGES, ECAM, RAM_END };
 
-static void buffer_nowhere(void)
-{
-	set(0, UINT64_C(1) << 45, 512, WRITE, 0);
-}
+#define NOWHERE (INT64_C(1) << 45)
 
-static void buffer_in_own_registers(void)
+static uint64_t place_gpa(enum place place)
 {
-	set(0, victim->device->common->gpa, 16, WRITE, 0);
-}
-
-static void read_of_own_registers(void)
-{
-	set(0, victim->device->common->gpa, 16, 0, 0);
-}
-
-static void buffer_in_own_doorbell(void)
-{
-	set(0, victim->queue->notify_gpa, 2, WRITE, 0);
-}
-
-static void buffer_in_own_msix_table(void)
-{
-	set(0, victim->device->msix.table_gpa, 16, WRITE, 0);
-}
-
-static void buffer_where_interrupts_go(void)
-{
-	set(0, arch_line_message(victim->queue->line, 0).address & ~UINT64_C(15), 16, WRITE, 0);
-}
-
-static void buffer_in_configuration_space(void)
-{
-	set(0, platform.ecam_gpa, 64, WRITE, 0);
-}
-
-static void table_in_own_registers(void)
-{
-	set(0, victim->device->common->gpa, 32, INDIRECT, 0);
-}
-
-static void good_buffer_then_bad_one(void)
-{
-	set(0, gpa_of(data), 16, NEXT | WRITE, 1);
-	set(1, UINT64_C(1) << 45, 16, WRITE, 0);
-}
-
-static void buffer_past_the_end(void)
-{
-	set(0, ram_end() - 8, 9, WRITE, 0);
-}
-
-static void buffer_behind_the_end(void)
-{
-	set(0, ram_end(), 1, WRITE, 0);
-}
-
-static void read_past_the_end(void)
-{
-	set(0, ram_end() - 512, 513, 0, 0);
-}
-
-static void table_past_the_end(void)
-{
-	set(0, ram_end() - 16, 32, INDIRECT, 0);
-}
-
-/* From RAM across a hole into the next bank, where there are two; else as far as it goes. */
-static void buffer_over_two_banks(void)
-{
-	set(0, gpa_of(data), 0xfffff000, WRITE, 0);
-}
-
-static void writable_before_readable(void)
-{
-	set(0, gpa_of(data), 16, NEXT | WRITE, 1);
-	set(1, gpa_of(data), 16, 0, 0);
-}
-
-/* ---- Indirect tables ---- */
-
-static void sound_table(void)
-{
-	set(0, gpa_of(table), 16, INDIRECT, 0);
-	entry(0, gpa_of(data), 16, 0, 0);
-}
-
-static void table_in_a_table(void)
-{
-	set(0, gpa_of(table), 16, INDIRECT, 0);
-	entry(0, gpa_of(table), 16, INDIRECT, 0);
-}
-
-static void empty_table(void)
-{
-	set(0, gpa_of(table), 0, INDIRECT, 0);
-}
-
-static void table_of_a_byte(void)
-{
-	set(0, gpa_of(table), 1, INDIRECT, 0);
-}
-
-static void table_short_of_a_byte(void)
-{
-	set(0, gpa_of(table), 15, INDIRECT, 0);
-}
-
-static void table_and_a_byte(void)
-{
-	entry(0, gpa_of(data), 16, 0, 0);
-	set(0, gpa_of(table), 17, INDIRECT, 0);
-}
-
-static void table_of_4_gib(void)
-{
-	set(0, gpa_of(table), 0xfffffff0, INDIRECT, 0);
-}
-
-/* Within RAM, so that only its size is wrong. */
-static void table_of_32_mib(void)
-{
-	set(0, gpa_of(table), 0x2000000, INDIRECT, 0);
-}
-
-static void table_with_a_next(void)
-{
-	entry(0, gpa_of(data), 16, 0, 0);
-	set(0, gpa_of(table), 16, INDIRECT | NEXT, 1);
-	set(1, gpa_of(data), 16, 0, 0);
-}
-
-static void next_past_the_table(void)
-{
-	set(0, gpa_of(table), 2 * 16, INDIRECT, 0);
-	entry(0, gpa_of(data), 16, NEXT, 2);
-}
-
-static void ring_as_a_table(void)
-{
-	set(0, gpa_of(virtqueue_areas(victim->queue).desc), 16, INDIRECT, 0);
+	switch (place) {
+	case DATA:
+		return gpa_of(data);
+	case TABLE:
+		return gpa_of(table);
+	case RING:
+		return gpa_of(virtqueue_areas(victim->queue).desc);
+	case REGISTERS:
+		return victim->device->common->gpa;
+	case DOORBELL:
+		return victim->queue->notify_gpa;
+	case MSIX_TABLE:
+		return victim->device->msix.table_gpa;
+	case MESSAGES:
+		return arch_line_message(victim->queue->line, 0).address & ~UINT64_C(15);
+	case ECAM:
+		return platform.ecam_gpa;
+	case RAM_END:
+		return memory_end();
+	default:
+		return 0;
+	}
 }
 
 /* What comes of it; and what a case wants. */
@@ -284,52 +109,103 @@ static void ring_as_a_table(void)
 #define SPLIT_ONLY  0x4
 #define NO_INDIRECT 0x8 /* it is not negotiated */
 
+struct link {
+	enum place place;
+	int64_t offset;
+	uint32_t bytes;
+	uint16_t flags, next;
+};
+
+/* The first descriptors of the ring, and those of the table. */
 static const struct {
 	const char *line, *what;
-	void (*make)(void);
 	unsigned flags;
+	struct link ring[LINKS], table[LINKS];
+	void (*make)(void);
 } cases[] = {
-	{ "H01", "a descriptor that is its own next", self_loop, DEAD | SPLIT_ONLY },
-	{ "H01", "the same, writable", writable_self_loop, DEAD | SPLIT_ONLY },
-	{ "H01", "the same, empty", empty_self_loop, DEAD | SPLIT_ONLY },
-	{ "H01", "the same, of 64 MiB", huge_self_loop, DEAD | SPLIT_ONLY },
-	{ "H02", "a loop of two", loop_of_two, DEAD | SPLIT_ONLY },
-	{ "H02", "a loop in a table", loop_in_a_table, DEAD | SPLIT_ONLY },
-	{ "H03", "next past the queue's size", next_past_the_end, DEAD | SPLIT_ONLY },
-	{ "H03", "next is 0xffff", next_far_past_the_end, DEAD | SPLIT_ONLY },
-	{ "H03", "a bad buffer, then a bad next", bad_buffer_then_bad_next, DEAD | SPLIT_ONLY },
-	{ "H08", "more parts than a request may have", too_many_parts, ENDED },
-	{ "H09", "more than 4 GiB in 65 parts", more_than_4_gib, ENDED },
-	{ "H09", "8 lengths of 512 MiB", more_than_4_gib_by_lengths, ENDED },
-	{ "H10", "a buffer that wraps", buffer_that_wraps, ENDED },
-	{ "H10", "a table that wraps", table_that_wraps, DEAD },
-	{ "H11", "a buffer where nothing is", buffer_nowhere, ENDED },
-	{ "H11", "a buffer in the device's registers", buffer_in_own_registers, ENDED },
-	{ "H11", "a read of the device's registers", read_of_own_registers, ENDED },
-	{ "H11", "a buffer in the doorbell", buffer_in_own_doorbell, ENDED },
-	{ "H11", "a buffer in the MSI-X table", buffer_in_own_msix_table, ENDED },
-	{ "H11", "a buffer where interrupts go", buffer_where_interrupts_go, ENDED },
-	{ "H11", "a buffer in configuration space", buffer_in_configuration_space, ENDED },
-	{ "H11", "a table in the device's registers", table_in_own_registers, DEAD },
-	{ "H11", "a good buffer, then a bad one", good_buffer_then_bad_one, ENDED },
-	{ "H12", "a buffer that ends a byte past RAM", buffer_past_the_end, ENDED },
-	{ "H12", "a buffer behind the end of RAM", buffer_behind_the_end, ENDED },
-	{ "H12", "a read that ends a byte past RAM", read_past_the_end, ENDED },
-	{ "H12", "a table that ends past RAM", table_past_the_end, DEAD },
-	{ "H13", "a buffer of 4 GiB over all banks", buffer_over_two_banks, ENDED },
-	{ "H15", "writable before readable", writable_before_readable, ENDED },
-	{ "H17", "a table that was not negotiated", sound_table, DEAD | NO_INDIRECT },
-	{ "H18", "a table in a table", table_in_a_table, DEAD | SPLIT_ONLY },
-	{ "H19", "a table of 0 bytes", empty_table, DEAD },
-	{ "H19", "a table of 1 byte", table_of_a_byte, DEAD },
-	{ "H19", "a table of 15 bytes", table_short_of_a_byte, DEAD },
-	{ "H19", "a table of 17 bytes", table_and_a_byte, DEAD },
-	{ "H20", "a table of 4 GiB", table_of_4_gib, DEAD },
-	{ "H20", "a table of 32 MiB, all of it in RAM", table_of_32_mib, ENDED },
-	{ "H21", "a table and a next one", table_with_a_next, DEAD },
-	{ "H22", "next past a table's end", next_past_the_table, DEAD | SPLIT_ONLY },
-	{ "H23", "the ring as its own table", ring_as_a_table, DEAD | SPLIT_ONLY },
+	{ "H01", "a descriptor that is its own next", DEAD | SPLIT_ONLY,
+	  .ring = { { DATA, 0, 16, NEXT, 0 } } },
+	{ "H01", "the same, writable", DEAD | SPLIT_ONLY,
+	  .ring = { { DATA, 0, 16, NEXT | WRITE, 0 } } },
+	{ "H01", "the same, empty", DEAD | SPLIT_ONLY, .ring = { { ADDRESS, 0, 0, NEXT, 0 } } },
+	{ "H01", "the same, of 64 MiB", DEAD | SPLIT_ONLY,
+	  .ring = { { DATA, 0, 0x4000000, NEXT, 0 } } },
+	{ "H02", "a loop of two", DEAD | SPLIT_ONLY,
+	  .ring = { { DATA, 0, 16, NEXT, 1 }, { DATA, 0, 16, NEXT | WRITE, 0 } } },
+	{ "H02", "a loop in a table", DEAD | SPLIT_ONLY,
+	  .ring = { { TABLE, 0, 4 * 16, INDIRECT, 0 } },
+	  .table = { { DATA, 0, 16, NEXT, 1 }, { DATA, 0, 16, NEXT, 0 } } },
+	{ "H03", "next past the queue's size", DEAD | SPLIT_ONLY, .make = next_past_the_end },
+	{ "H03", "next is 0xffff", DEAD | SPLIT_ONLY, .ring = { { DATA, 0, 16, NEXT, 0xffff } } },
+	{ "H03", "a bad buffer, then a bad next", DEAD | SPLIT_ONLY,
+	  .ring = { { ADDRESS, 0, 16, NEXT, 1 }, { DATA, 0, 16, NEXT, 0xffff } } },
+	{ "H08", "more parts than a request may have", ENDED, .make = too_many_parts },
+	{ "H09", "more than 4 GiB in 65 parts", ENDED, .make = more_than_4_gib },
+	{ "H09", "8 lengths of 512 MiB", ENDED, .make = more_than_4_gib_by_lengths },
+	{ "H10", "a buffer that wraps", ENDED, .ring = { { ADDRESS, -8, 16, WRITE, 0 } } },
+	{ "H10", "a table that wraps", DEAD, .ring = { { ADDRESS, -16, 32, INDIRECT, 0 } } },
+	{ "H11", "a buffer where nothing is", ENDED,
+	  .ring = { { ADDRESS, NOWHERE, 512, WRITE, 0 } } },
+	{ "H11", "a buffer in the device's registers", ENDED,
+	  .ring = { { REGISTERS, 0, 16, WRITE, 0 } } },
+	{ "H11", "a read of the device's registers", ENDED,
+	  .ring = { { REGISTERS, 0, 16, 0, 0 } } },
+	{ "H11", "a buffer in the doorbell", ENDED, .ring = { { DOORBELL, 0, 2, WRITE, 0 } } },
+	{ "H11", "a buffer in the MSI-X table", ENDED,
+	  .ring = { { MSIX_TABLE, 0, 16, WRITE, 0 } } },
+	{ "H11", "a buffer where interrupts go", ENDED, .ring = { { MESSAGES, 0, 16, WRITE, 0 } } },
+	{ "H11", "a buffer in configuration space", ENDED, .ring = { { ECAM, 0, 64, WRITE, 0 } } },
+	{ "H11", "a table in the device's registers", DEAD,
+	  .ring = { { REGISTERS, 0, 32, INDIRECT, 0 } } },
+	{ "H11", "a good buffer, then a bad one", ENDED,
+	  .ring = { { DATA, 0, 16, NEXT | WRITE, 1 }, { ADDRESS, NOWHERE, 16, WRITE, 0 } } },
+	{ "H12", "a buffer that ends a byte past RAM", ENDED,
+	  .ring = { { RAM_END, -8, 9, WRITE, 0 } } },
+	{ "H12", "a buffer behind the end of RAM", ENDED, .ring = { { RAM_END, 0, 1, WRITE, 0 } } },
+	{ "H12", "a read that ends a byte past RAM", ENDED,
+	  .ring = { { RAM_END, -512, 513, 0, 0 } } },
+	{ "H12", "a table that ends past RAM", DEAD,
+	  .ring = { { RAM_END, -16, 32, INDIRECT, 0 } } },
+	/* From RAM across a hole into the next bank, where there is one. */
+	{ "H13", "a buffer of 4 GiB over all banks", ENDED,
+	  .ring = { { DATA, 0, 0xfffff000, WRITE, 0 } } },
+	{ "H15", "writable before readable", ENDED,
+	  .ring = { { DATA, 0, 16, NEXT | WRITE, 1 }, { DATA, 0, 16, 0, 0 } } },
+	{ "H17", "a table that was not negotiated", DEAD | NO_INDIRECT,
+	  .ring = { { TABLE, 0, 16, INDIRECT, 0 } }, .table = { { DATA, 0, 16, 0, 0 } } },
+	{ "H18", "a table in a table", DEAD | SPLIT_ONLY, .ring = { { TABLE, 0, 16, INDIRECT, 0 } },
+	  .table = { { TABLE, 0, 16, INDIRECT, 0 } } },
+	{ "H19", "a table of 0 bytes", DEAD, .ring = { { TABLE, 0, 0, INDIRECT, 0 } } },
+	{ "H19", "a table of 1 byte", DEAD, .ring = { { TABLE, 0, 1, INDIRECT, 0 } } },
+	{ "H19", "a table of 15 bytes", DEAD, .ring = { { TABLE, 0, 15, INDIRECT, 0 } } },
+	{ "H19", "a table of 17 bytes", DEAD, .ring = { { TABLE, 0, 17, INDIRECT, 0 } },
+	  .table = { { DATA, 0, 16, 0, 0 } } },
+	{ "H20", "a table of 4 GiB", DEAD, .ring = { { TABLE, 0, 0xfffffff0, INDIRECT, 0 } } },
+	/* Within RAM, so that only its size is wrong. */
+	{ "H20", "a table of 32 MiB, all of it in RAM", ENDED,
+	  .ring = { { TABLE, 0, 0x2000000, INDIRECT, 0 } } },
+	{ "H21", "a table and a next one", DEAD,
+	  .ring = { { TABLE, 0, 16, INDIRECT | NEXT, 1 }, { DATA, 0, 16, 0, 0 } },
+	  .table = { { DATA, 0, 16, 0, 0 } } },
+	{ "H22", "next past a table's end", DEAD | SPLIT_ONLY,
+	  .ring = { { TABLE, 0, 2 * 16, INDIRECT, 0 } }, .table = { { DATA, 0, 16, NEXT, 2 } } },
+	{ "H23", "the ring as its own table", DEAD | SPLIT_ONLY,
+	  .ring = { { RING, 0, 16, INDIRECT, 0 } } },
 };
+
+static void make_case(unsigned number)
+{
+	for (uint16_t i = 0; i < LINKS; i++) {
+		const struct link *ring = &cases[number].ring[i], *in = &cases[number].table[i];
+
+		set(i, place_gpa(ring->place) + (uint64_t)ring->offset, ring->bytes, ring->flags,
+		    ring->next);
+		entry(i, place_gpa(in->place) + (uint64_t)in->offset, in->bytes, in->flags,
+		      in->next);
+	}
+	if (cases[number].make)
+		cases[number].make();
+}
 
 static void try_case(unsigned number)
 {
@@ -340,7 +216,7 @@ static void try_case(unsigned number)
 		return;
 	victim_start(victim, flags & NO_INDIRECT ? BIT64(VIRTIO_RING_F_INDIRECT_DESC) : 0);
 	memset(data, POISON, sizeof(data));
-	cases[number].make();
+	make_case(number);
 	virtqueue_offer(victim->queue, 0);
 	victim_send(victim);
 	good = flags & DEAD ? victim_is_dead(victim) : victim_ended(victim, 0);
