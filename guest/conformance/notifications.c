@@ -34,16 +34,9 @@ static void fill_ring(struct virtio_device *device)
 
 	for (uint16_t i = 0; i < queue->size; i++) {
 		request_init(&requests[i], device, i);
-		for (uint16_t j = 0; j < requests[i].count; j++) {
-			const struct part *part = &requests[i].parts[j];
-
-			tables[i][j] = (struct vring_desc){
-				(uint64_t)part->data, part->bytes,
-				(uint16_t)((part->writable ? VRING_DESC_F_WRITE : 0) |
-					   (j + 1u < requests[i].count ? VRING_DESC_F_NEXT : 0)),
-				(uint16_t)(j + 1)
-			};
-		}
+		for (unsigned j = 0; j < requests[i].count; j++)
+			tables[i][j] = virtqueue_table_entry(queue, &requests[i].parts[j], j,
+							     j + 1 == requests[i].count);
 		virtqueue_write(queue, i,
 				(struct vring_desc){
 					(uint64_t)tables[i],
