@@ -17,12 +17,6 @@
 static struct victim *victim;
 static uint8_t data[DATA_BYTES];
 static struct vring_desc table[SIZE] __attribute__((aligned(16)));
-static unsigned case_number;
-
-static bool wanted(void)
-{
-	return hostile_wants(victim, case_number++);
-}
 
 /* From a reset, with a ring of SIZE: slots are written from 0 on. */
 static void begin(void)
@@ -34,11 +28,6 @@ static void begin(void)
 	victim->config_interrupts = arch_line_count(device->lines[0]);
 }
 
-static bool takes_writable(void)
-{
-	return victim->receives || victim->device->type == VIRTIO_ID_RNG;
-}
-
 /* A descriptor that any device takes. */
 static void put(uint16_t id, uint16_t flags)
 {
@@ -46,76 +35,67 @@ static void put(uint16_t id, uint16_t flags)
 			       (struct vring_packed_desc){ (uint64_t)data, DATA_BYTES, id, flags });
 }
 
-static void expect_dead(const char *line, const char *what)
-{
-	victim_send(victim);
-	ok(victim_is_dead(victim), "%s %s: %s", line, victim->name, what);
-}
+/* ---- Lists that are the end of the device; `flags` as the table below says ---- */
 
-static void endless_list(uint16_t flags, const char *what)
+static void endless_list(uint16_t flags)
 {
-	if (!wanted())
-		return;
-	begin();
 	for (uint16_t i = 0; i < SIZE; i++)
-		put(i, NEXT | flags);
-	expect_dead("H31", what);
+		put(i, flags);
 }
 
-static void empty_endless_list(void)
+static void empty_endless_list(uint16_t flags)
 {
-	if (!wanted())
-		return;
-	begin();
 	for (uint16_t i = 0; i < SIZE; i++)
-		virtqueue_packed_write(victim->queue, (struct vring_packed_desc){ 0, 0, i, NEXT });
-	expect_dead("H31", "NEXT on each, all of them empty");
+		virtqueue_packed_write(victim->queue, (struct vring_packed_desc){ 0, 0, i, flags });
 }
 
-static void list_into_nothing(void)
+static void list_of_two(uint16_t flags)
 {
-	if (!wanted())
-		return;
-	begin();
 	put(0, NEXT);
-	put(1, NEXT);
-	expect_dead("H31", "a list that goes on where none is available");
+	put(1, flags);
 }
 
-/* Its second descriptor is marked as that of the lap before would be. */
-static void wrong_lap_within(void)
+static void table_in_a_list(uint16_t flags)
 {
-	if (!wanted())
-		return;
-	begin();
-	put(0, NEXT);
-	put(0, 0 ^ (AVAIL | USED));
-	expect_dead("H31", "a list with a descriptor of another lap");
-}
-
-static void table_in_a_list(uint16_t flags, const char *what)
-{
-	if (!wanted())
-		return;
-	begin();
 	table[0] = (struct vring_desc){ (uint64_t)data, DATA_BYTES, 0, 0 };
-	if (!flags)
+	if (!(flags & NEXT))
 		put(0, NEXT);
 	virtqueue_packed_write(victim->queue,
 			       (struct vring_packed_desc){ (uint64_t)table, sizeof(table[0]), 0,
-							   (uint16_t)(INDIRECT | flags) });
-	expect_dead("H31", what);
+							   flags });
 }
+
+static const struct {
+	void (*put)(uint16_t flags);
+	uint16_t flags;
+	const char *what;
+} lists[] = {
+	{ endless_list, NEXT, "NEXT on each" },
+	{ endless_list, NEXT | WRITE, "NEXT on each, all of them writable" },
+	{ empty_endless_list, NEXT, "NEXT on each, all of them empty" },
+	{ list_of_two, NEXT, "a list that goes on where none is available" },
+	/* Marked as that of the lap before would be. */
+	{ list_of_two, AVAIL | USED, "a list with a descriptor of another lap" },
+	{ table_in_a_list, INDIRECT, "a table as the second of a list" },
+	{ table_in_a_list, INDIRECT | NEXT, "a table that has a next one" },
+};
+
+static void try_list(unsigned number)
+{
+	begin();
+	lists[number].put(lists[number].flags);
+	victim_send(victim);
+	ok(victim_is_dead(victim), "H31 %s: %s", victim->name, lists[number].what);
+}
+
+/* ---- What a device lives with ---- */
 
 /* A head that is available in the wrong lap is not available: nothing happens, at any cost. */
 static void wrong_lap(void)
 {
 	bool good;
 
-	if (!wanted())
-		return;
-	begin();
-	put(0, AVAIL | USED | (takes_writable() ? WRITE : 0));
+	put(0, AVAIL | USED | (victim->writes ? WRITE : 0));
 	victim_send(victim);
 	hostile_wait(5000000);
 	good = !virtio_needs_reset(victim->device) && !virtqueue_has_used(victim->queue);
@@ -130,11 +110,8 @@ static void ids(void)
 	unsigned good = 0;
 	struct used used;
 
-	if (!wanted())
-		return;
-	begin();
 	for (unsigned i = 0; i < ARRAY_COUNT(values); i++)
-		put(values[i], takes_writable() ? WRITE : 0);
+		put(values[i], victim->writes ? WRITE : 0);
 	victim->queue->packed.count[7] = 1;
 	victim_send(victim);
 	for (unsigned i = 0; i < ARRAY_COUNT(values); i++) {
@@ -156,9 +133,6 @@ static void events(void)
 		       { 2, 0x7fff }, { 2, 0xffff },	  { 0x8002, 0x8000 } };
 	unsigned good = 0;
 
-	if (!wanted())
-		return;
-	begin();
 	for (unsigned i = 0; i < ARRAY_COUNT(values); i++) {
 		victim->queue->packed.driver_event->off_wrap = values[i].off_wrap;
 		victim->queue->packed.driver_event->flags = values[i].flags;
@@ -173,9 +147,6 @@ static void device_area(void)
 {
 	unsigned good = 0;
 
-	if (!wanted())
-		return;
-	begin();
 	for (unsigned i = 0; i < SIZE; i++) {
 		victim->queue->packed.device_event->off_wrap = (uint16_t)(0xffff - i);
 		victim->queue->packed.device_event->flags = (uint16_t)i;
@@ -188,19 +159,15 @@ static void device_area(void)
 /* Descriptors in flight are made available again by their flags, without a free slot. */
 static void whole_ring_again(void)
 {
-	volatile struct vring_packed_desc *ring;
+	volatile struct vring_packed_desc *ring = victim->queue->packed.ring;
 
-	if (!wanted())
-		return;
-	begin();
-	ring = victim->queue->packed.ring;
 	for (unsigned lap = 0; lap < 4; lap++) {
 		for (uint16_t i = 0; i < SIZE; i++) {
 			ring[i].addr = (uint64_t)data;
 			ring[i].len = DATA_BYTES;
 			ring[i].id = 0;
-			ring[i].flags = (uint16_t)((lap % 2 ? USED : AVAIL) |
-						   (takes_writable() ? WRITE : 0));
+			ring[i].flags =
+				(uint16_t)((lap % 2 ? USED : AVAIL) | (victim->writes ? WRITE : 0));
 		}
 		mmio_write16(victim->queue->notify_gpa, victim->queue->index);
 		hostile_wait(500000);
@@ -210,22 +177,22 @@ static void whole_ring_again(void)
 
 static void test(struct victim *next)
 {
+	static void (*const others[])(void) = {
+		wrong_lap, ids, events, device_area, whole_ring_again,
+	};
+
 	victim = next;
-	case_number = 0;
 	if (!(victim->device->offered & BIT64(VIRTIO_F_RING_PACKED)))
 		bail_out("the packed ring is not offered");
-	endless_list(0, "NEXT on each");
-	endless_list(WRITE, "NEXT on each, all of them writable");
-	empty_endless_list();
-	list_into_nothing();
-	wrong_lap_within();
-	table_in_a_list(0, "a table as the second of a list");
-	table_in_a_list(NEXT, "a table that has a next one");
-	wrong_lap();
-	ids();
-	events();
-	device_area();
-	whole_ring_again();
+	for (unsigned i = 0; i < ARRAY_COUNT(lists); i++)
+		if (hostile_wants(victim, i))
+			try_list(i);
+	for (unsigned i = 0; i < ARRAY_COUNT(others); i++) {
+		if (!hostile_wants(victim, ARRAY_COUNT(lists) + i))
+			continue;
+		begin();
+		others[i]();
+	}
 }
 
 void guest_main(void)

@@ -29,11 +29,7 @@ static void sound_descriptors(void)
 	for (uint16_t i = 0; i < SIZE; i++)
 		virtqueue_write(victim->queue, i,
 				(struct vring_desc){ (uint64_t)data[i], DATA_BYTES,
-						     victim->receives || victim->device->type ==
-										 VIRTIO_ID_RNG
-							     ? VRING_DESC_F_WRITE
-							     : 0,
-						     0 });
+						     victim->writes ? VRING_DESC_F_WRITE : 0, 0 });
 }
 
 /* From a reset, so that indices are at 0, or wherever so many requests bring them. */
@@ -76,17 +72,10 @@ static void disk_read_at_3(void)
 	static struct request request;
 
 	request_init(&request, victim->device, 0);
-	for (uint16_t i = 0; i < request.count; i++) {
-		const struct part *part = &request.parts[i];
-
+	for (uint16_t i = 0; i < request.count; i++)
 		virtqueue_write(victim->queue, (uint16_t)(3 + i),
-				(struct vring_desc){
-					(uint64_t)part->data, part->bytes,
-					(uint16_t)((part->writable ? VRING_DESC_F_WRITE : 0) |
-						   (i + 1u < request.count ? VRING_DESC_F_NEXT
-									   : 0)),
-					(uint16_t)(4 + i) });
-	}
+				virtqueue_table_entry(victim->queue, &request.parts[i], 3u + i,
+						      i + 1u == request.count));
 }
 
 /* Made available again at once: that is found while the first is out, or after it was used. */
@@ -226,7 +215,6 @@ static void overlap(enum area area, uint64_t gpa, const char *what)
 static void buffers_over_rings(void)
 {
 	struct virtqueue_areas areas;
-	bool writes = victim->receives || victim->device->type == VIRTIO_ID_RNG;
 
 	prepare();
 	start_prepared();
@@ -238,7 +226,7 @@ static void buffers_over_rings(void)
 
 		virtqueue_write(victim->queue, i,
 				(struct vring_desc){ (uint64_t)place, SEGMENTS,
-						     writes ? VRING_DESC_F_WRITE : 0, 0 });
+						     victim->writes ? VRING_DESC_F_WRITE : 0, 0 });
 	}
 	for (uint16_t i = 0; i < SIZE; i++)
 		virtqueue_offer(victim->queue, i);

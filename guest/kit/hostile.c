@@ -257,6 +257,7 @@ static void add_victim(struct victim *victims, unsigned *count, struct virtio_de
 		.device = device,
 		.queue = &device->queues[queue],
 		.number = (*count)++,
+		.writes = device->type == VIRTIO_ID_RNG || (paired && !queue),
 		.receives = paired && !queue,
 	};
 	text_format(victim->name, sizeof(victim->name), "%s%s", device->name,

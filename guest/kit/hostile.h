@@ -17,6 +17,7 @@ struct victim {
 	struct virtqueue *queue;
 	char name[32];	 /* "net0 rx" */
 	unsigned number; /* among the victims */
+	bool writes;	 /* the device, into the buffers it is given */
 	bool receives;	 /* takes buffers only when there is something to put into them */
 	bool is_well;	 /* it has just served, and is not asked to start again */
 	uint64_t config_interrupts; /* before the input */
