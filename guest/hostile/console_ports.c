@@ -35,7 +35,8 @@ static struct used used;
 
 static void say(bool good, const char *what)
 {
-	ok(subject_works(device) && !virtio_needs_reset(device) && good, "H57 %s: %s", device->name, what);
+	ok(subject_works(device) && !virtio_needs_reset(device) && good, "H57 %s: %s",
+	   device->name, what);
 }
 
 static bool transmit(uint16_t index, struct part part)
@@ -211,8 +212,8 @@ static void emergencies(void)
 {
 	for (unsigned i = 0; i < EMERGENCIES; i++)
 		mmio_write32(device->config->gpa + EMERGENCY_AT, i * 0x01010101);
-	ok(subject_works(device) && !virtio_needs_reset(device), "H57 %s: %u emergency writes (of 10^6)",
-	   device->name, EMERGENCIES);
+	ok(subject_works(device) && !virtio_needs_reset(device),
+	   "H57 %s: %u emergency writes (of 10^6)", device->name, EMERGENCIES);
 }
 
 static void test(struct victim *next)

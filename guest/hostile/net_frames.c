@@ -260,7 +260,8 @@ static uint8_t run_parts(struct part *parts, unsigned count, bool acknowledged)
 		note("%s: no answer, status %x", victim->name, virtio_status(victim->device));
 		return NO_ANSWER;
 	}
-	if (used.head == head && used.written == (acknowledged ? 1 : 0) && !virtio_needs_reset(victim->device))
+	if (used.head == head && used.written == (acknowledged ? 1 : 0) &&
+	    !virtio_needs_reset(victim->device))
 		return ack;
 	note("%s: head %u came for %u, with %u bytes and %x", victim->name, used.head, head,
 	     used.written, ack);
