@@ -281,8 +281,7 @@ static void c13_bus_master(struct virtio_device *device)
 
 	virtio_start(device, virtio_usual_features(device));
 	pci_command(device->function, 0, PCI_COMMAND_MASTER);
-	request_init(&request, device, 0);
-	virtqueue_add(queue, request.parts, request.count);
+	request_add(&request, device, 0);
 	virtqueue_notify(queue);
 	quiet = !virtqueue_wait(queue, &used, QUIET_NS) && !arch_line_count(queue->line);
 	pci_command(device->function, PCI_COMMAND_MASTER, 0);

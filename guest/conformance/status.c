@@ -71,8 +71,7 @@ static void c28_early(struct virtio_device *device)
 	for (uint16_t i = 0; i < device->queue_count; i++)
 		virtio_queue_setup(device, i, 0);
 	interrupts = arch_line_count(queue->line);
-	request_init(&request, device, 0);
-	virtqueue_add(queue, request.parts, request.count);
+	request_add(&request, device, 0);
 	virtqueue_notify(queue);
 	wait_ns(EARLY_NS);
 	ok(!virtqueue_poll(queue, &used) && arch_line_count(queue->line) == interrupts,
@@ -103,10 +102,8 @@ static void fill_queues(struct virtio_device *device, struct request *requests, 
 {
 	struct virtqueue *queue = subject_queue(device);
 
-	for (unsigned i = 0; i < IN_FLIGHT; i++) {
-		request_init(&requests[i], device, i);
-		virtqueue_add(queue, requests[i].parts, requests[i].count);
-	}
+	for (unsigned i = 0; i < IN_FLIGHT; i++)
+		request_add(&requests[i], device, i);
 	if (queue->index) {
 		struct part part = { receive, RECEIVE_BYTES, true };
 
@@ -160,10 +157,8 @@ static void c30_cycles(struct virtio_device *device)
 {
 	unsigned good = 0;
 
-	for (unsigned i = 0; i < RESET_CYCLES; i++) {
-		virtio_start(device, virtio_usual_features(device));
-		good += subject_works(device);
-	}
+	for (unsigned i = 0; i < RESET_CYCLES; i++)
+		good += subject_restarts(device);
 	ok(good == RESET_CYCLES, "C30 %s: %u resets (scaled from 1000), each followed by I/O",
 	   device->name, RESET_CYCLES);
 	virtio_reset(device);
@@ -184,9 +179,7 @@ static void c31_from_any_state(struct virtio_device *device)
 	for (unsigned i = 0; i < ARRAY_COUNT(states); i++) {
 		virtio_reset(device);
 		virtio_set_status(device, states[i]);
-		good = good && virtio_reset(device);
-		virtio_start(device, virtio_usual_features(device));
-		good = good && subject_works(device);
+		good = good && virtio_reset(device) && subject_restarts(device);
 	}
 	ok(good, "C31 %s: reset works from every state", device->name);
 	virtio_reset(device);
@@ -203,8 +196,7 @@ static void c32_bits_cleared(struct virtio_device *device)
 		   common_read16(device, VIRTIO_PCI_COMMON_Q_SIZE) == queue->size,
 	   "C32 %s: a driver that clears status bits changes no queue, status is then %x",
 	   device->name, virtio_status(device));
-	virtio_start(device, virtio_usual_features(device));
-	ok(subject_works(device), "C32 %s: a reset brings it back", device->name);
+	ok(subject_restarts(device), "C32 %s: a reset brings it back", device->name);
 	virtio_reset(device);
 }
 
@@ -223,13 +215,11 @@ static void c33_c34_fatal(struct virtio_device *device)
 	   "C33 %s: a head out of range sets NEEDS_RESET", device->name);
 	ok(line_wait(device->lines[0], interrupts + 1, FATAL_NS),
 	   "C33 %s: with a configuration interrupt", device->name);
-	request_init(&request, device, 0);
-	virtqueue_add(queue, request.parts, request.count);
+	request_add(&request, device, 0);
 	virtqueue_notify(queue);
 	ok(!virtqueue_wait(queue, &used, EARLY_NS), "C33 %s: nothing is used any more",
 	   device->name);
-	virtio_start(device, virtio_usual_features(device));
-	ok(subject_works(device), "C34 %s: a reset brings it back", device->name);
+	ok(subject_restarts(device), "C34 %s: a reset brings it back", device->name);
 	virtio_reset(device);
 }
 
@@ -240,8 +230,7 @@ static void c35_c36_driver_bits(struct virtio_device *device)
 	virtio_start(device, virtio_usual_features(device));
 	virtio_set_status(device, VIRTIO_STATUS_LIVE | VIRTIO_CONFIG_S_FAILED);
 	ok(virtio_status(device) & VIRTIO_CONFIG_S_FAILED, "C35 %s: FAILED is kept", device->name);
-	virtio_start(device, virtio_usual_features(device));
-	ok(subject_works(device), "C35 %s: a reset brings it back", device->name);
+	ok(subject_restarts(device), "C35 %s: a reset brings it back", device->name);
 	virtio_set_status(device, VIRTIO_STATUS_LIVE | VIRTIO_CONFIG_S_NEEDS_RESET);
 	works = subject_works(device);
 	ok(works, "C36 %s: NEEDS_RESET written by the driver breaks nothing, status is then %x",

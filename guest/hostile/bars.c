@@ -53,8 +53,7 @@ static bool request_survives(struct virtio_device *device, uint64_t base, bool o
 	struct virtqueue *queue = subject_queue(device);
 	struct used used;
 
-	request_init(&request, device, 0);
-	virtqueue_add(queue, request.parts, request.count);
+	request_add(&request, device, 0);
 	virtqueue_notify(queue);
 	move(device, base, off);
 	follow(device, base);
@@ -72,8 +71,7 @@ static bool kick_is_lost(struct virtio_device *device, uint64_t old_base)
 	bool quiet;
 
 	hostile_wait(QUIET_NS);
-	request_init(&request, device, 0);
-	virtqueue_add(queue, request.parts, request.count);
+	request_add(&request, device, 0);
 	virtqueue_publish(queue);
 	mmio_write16(queue->notify_gpa + by, queue->index);
 	hostile_wait(QUIET_NS);

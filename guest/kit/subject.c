@@ -77,6 +77,12 @@ void request_init(struct request *request, const struct virtio_device *device, u
 	}
 }
 
+void request_add(struct request *request, struct virtio_device *device, unsigned number)
+{
+	request_init(request, device, number);
+	virtqueue_add(subject_queue(device), request->parts, request->count);
+}
+
 /* The first reading of a sector is what later ones must give. */
 static bool check_sector(const struct request *request, const struct virtio_device *device)
 {
@@ -148,6 +154,12 @@ bool subject_works(struct virtio_device *device)
 		return false;
 	}
 	return request_check(&request, device, &used);
+}
+
+bool subject_restarts(struct virtio_device *device)
+{
+	virtio_start(device, virtio_usual_features(device));
+	return subject_works(device);
 }
 
 void for_each_device(void (*test)(struct virtio_device *device))

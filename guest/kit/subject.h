@@ -35,12 +35,17 @@ struct virtqueue *subject_queue(struct virtio_device *device);
 
 /* Fills in the parts, and poisons what the device shall write. `number` varies the request. */
 void request_init(struct request *request, const struct virtio_device *device, unsigned number);
+/* Fills it in, and adds it to the subject's queue; nothing is published. */
+void request_add(struct request *request, struct virtio_device *device, unsigned number);
 /* Right length, right status, right data; says what is wrong. */
 bool request_check(const struct request *request, const struct virtio_device *device,
 		   const struct used *used);
 
 /* A request added, kicked, waited for and checked on the subject's queue. */
 bool subject_works(struct virtio_device *device);
+
+/* The same from a reset on, with the usual features. */
+bool subject_restarts(struct virtio_device *device);
 
 /* Scans, then runs the tests of a section on each device. */
 void for_each_device(void (*test)(struct virtio_device *device));
