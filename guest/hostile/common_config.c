@@ -7,6 +7,7 @@
 #include "kit/hostile.h"
 #include "kit/tap.h"
 #include "kit/text.h"
+#include "kit/width.h"
 
 #define COMMON_BYTES 60 /* with queue_notify_data and queue_reset */
 #define QUIET_NS     UINT64_C(20000000)
@@ -18,52 +19,6 @@
 #define Q_NDATA	      56
 #define Q_RESET	      58
 
-static const unsigned widths[] = { 1, 2, 4, 8 };
-
-static uint64_t read_width(uint64_t gpa, unsigned bytes)
-{
-	switch (bytes) {
-	case 1:
-		return mmio_read8(gpa);
-	case 2:
-		return mmio_read16(gpa);
-	case 4:
-		return mmio_read32(gpa);
-	default:
-		return mmio_read64(gpa);
-	}
-}
-
-static void write_width(uint64_t gpa, unsigned bytes, uint64_t value)
-{
-	switch (bytes) {
-	case 1:
-		mmio_write8(gpa, (uint8_t)value);
-		break;
-	case 2:
-		mmio_write16(gpa, (uint16_t)value);
-		break;
-	case 4:
-		mmio_write32(gpa, (uint32_t)value);
-		break;
-	default:
-		mmio_write64(gpa, value);
-		break;
-	}
-}
-
-/* How far apart accesses of a width may be made here. */
-static unsigned step_of(unsigned bytes)
-{
-	return arch_mmio_unaligned() ? 1 : bytes;
-}
-
-static bool comes_back(struct virtio_device *device)
-{
-	virtio_start(device, virtio_usual_features(device));
-	return subject_works(device);
-}
-
 /* Nothing is used of what is offered and kicked now. */
 static bool is_quiet(struct virtio_device *device)
 {
@@ -71,8 +26,7 @@ static bool is_quiet(struct virtio_device *device)
 	struct virtqueue *queue = subject_queue(device);
 	struct used used;
 
-	request_init(&request, device, 0);
-	virtqueue_add(queue, request.parts, request.count);
+	request_add(&request, device, 0);
 	virtqueue_notify(queue);
 	hostile_wait(QUIET_NS);
 	return !virtqueue_poll(queue, &used);
@@ -92,7 +46,7 @@ static void h32_queue_size(struct virtio_device *device)
 		ok(common_read16(device, VIRTIO_PCI_COMMON_Q_SIZE) == 16,
 		   "H32 %s: queue_size %u is refused", device->name, bad[i]);
 	}
-	ok(comes_back(device), "H32 %s: and the queue works", device->name);
+	ok(subject_restarts(device), "H32 %s: and the queue works", device->name);
 }
 
 struct queue_registers {
@@ -186,7 +140,7 @@ static void h35_vectors(struct virtio_device *device)
 	virtqueue_notify(queue);
 	ok(virtio_needs_reset_within(device, FATAL_NS),
 	   "H35 %s: and so does a change of the configuration", device->name);
-	ok(comes_back(device), "H35 %s: a reset brings it back", device->name);
+	ok(subject_restarts(device), "H35 %s: a reset brings it back", device->name);
 }
 
 /* Queues and vectors, but the status is the caller's. */
@@ -224,7 +178,7 @@ static void h39_no_activation(struct virtio_device *device)
 		   "H39 %s: %s: nothing starts, status is then %x", device->name, orders[i].name,
 		   virtio_status(device));
 	}
-	ok(comes_back(device), "H39 %s: a reset brings it back", device->name);
+	ok(subject_restarts(device), "H39 %s: a reset brings it back", device->name);
 }
 
 static void h39_features(struct virtio_device *device)
@@ -259,7 +213,7 @@ static void h39_no_queues(struct virtio_device *device)
 	ok(!common_read16(device, VIRTIO_PCI_COMMON_Q_ENABLE) &&
 		   virtio_status(device) == VIRTIO_STATUS_LIVE,
 	   "H39 %s: a queue that is enabled then stays off", device->name);
-	ok(comes_back(device), "H39 %s: a reset brings it back from there", device->name);
+	ok(subject_restarts(device), "H39 %s: a reset brings it back from there", device->name);
 }
 
 /* A read of any width is what its bytes are. The generation is one that a read may change. */
@@ -271,9 +225,9 @@ static bool reads_agree(const struct virtio_capability *structure)
 
 	for (unsigned at = 0; at < count; at++)
 		bytes[at] = mmio_read8(structure->gpa + at);
-	for (unsigned i = 1; i < ARRAY_COUNT(widths); i++)
-		for (unsigned at = 0; at + widths[i] <= count; at += step_of(widths[i])) {
-			uint64_t value = read_width(structure->gpa + at, widths[i]);
+	for (unsigned i = 1; i < WIDTHS; i++)
+		for (unsigned at = 0; at + widths[i] <= count; at += width_step(widths[i])) {
+			uint64_t value = width_read(structure->gpa + at, widths[i]);
 
 			good = good && !memcmp(&value, &bytes[at], widths[i]);
 		}
@@ -290,14 +244,14 @@ static void h40_reads(struct virtio_device *device)
 	if (device->config)
 		ok(reads_agree(device->config),
 		   "H40 %s: device configuration: any width at any offset", device->name);
-	for (unsigned i = 0; i < ARRAY_COUNT(widths); i++) {
+	for (unsigned i = 0; i < WIDTHS; i++) {
 		/* Across the structure's end, then all behind it. */
 		unsigned at = device->common->bytes & ~(widths[i] - 1);
 
-		(void)read_width(device->common->gpa + at - step_of(widths[i]), widths[i]);
-		for (unsigned end = at + 24; at < end; at += step_of(widths[i]))
+		(void)width_read(device->common->gpa + at - width_step(widths[i]), widths[i]);
+		for (unsigned end = at + 24; at < end; at += width_step(widths[i]))
 			zero = zero && (at < device->common->bytes ||
-					!read_width(device->common->gpa + at, widths[i]));
+					!width_read(device->common->gpa + at, widths[i]));
 	}
 	ok(zero, "H40 %s: 0 behind the common configuration", device->name);
 }
@@ -309,16 +263,16 @@ static void h40_bar_end(struct virtio_device *device)
 	bool zero = true;
 
 	virtio_start(device, virtio_usual_features(device));
-	for (unsigned i = 0; i < ARRAY_COUNT(widths); i++) {
-		zero = zero && !read_width(end - widths[i], widths[i]);
-		write_width(end - widths[i], widths[i], UINT64_MAX);
+	for (unsigned i = 0; i < WIDTHS; i++) {
+		zero = zero && !width_read(end - widths[i], widths[i]);
+		width_write(end - widths[i], widths[i], UINT64_MAX);
 		if (!arch_mmio_unaligned() || widths[i] == 1)
 			continue;
 		/* Half in the BAR, half in what comes next. */
-		(void)read_width(end - widths[i] / 2, widths[i]);
+		(void)width_read(end - widths[i] / 2, widths[i]);
 		/* Half in one page of the BAR, half in the next, which is no structure's. */
-		(void)read_width(device->common->gpa + 0x1000 - widths[i] / 2, widths[i]);
-		write_width(device->common->gpa + 0x1000 - widths[i] / 2, widths[i], UINT64_MAX);
+		(void)width_read(device->common->gpa + 0x1000 - widths[i] / 2, widths[i]);
+		width_write(device->common->gpa + 0x1000 - widths[i] / 2, widths[i], UINT64_MAX);
 	}
 	ok(zero && subject_works(device), "H40 %s: nothing up to the BAR's end, and across it",
 	   device->name);
@@ -361,20 +315,20 @@ static void h40_writes(struct virtio_device *device)
 	virtio_start(device, virtio_usual_features(device));
 	virtio_select(device, subject_queue(device)->index);
 	read_common(device, before);
-	for (unsigned i = 0; i < ARRAY_COUNT(widths); i++)
-		for (unsigned at = 0; at < COMMON_BYTES + 16; at += step_of(widths[i]))
+	for (unsigned i = 0; i < WIDTHS; i++)
+		for (unsigned at = 0; at < COMMON_BYTES + 16; at += width_step(widths[i]))
 			if (!is_field(at, widths[i]))
-				write_width(device->common->gpa + at, widths[i],
+				width_write(device->common->gpa + at, widths[i],
 					    UINT64_C(0x0101010101010101) << (at & 7));
 	read_common(device, after);
 	ok(!memcmp(before, after, sizeof(before)) && subject_works(device),
 	   "H40 %s: writes that are no field's width change nothing", device->name);
 	virtio_reset(device);
-	for (unsigned i = 0; i < ARRAY_COUNT(widths); i++)
-		for (unsigned at = 0; at < COMMON_BYTES + 16; at += step_of(widths[i]))
-			write_width(device->common->gpa + at, widths[i],
+	for (unsigned i = 0; i < WIDTHS; i++)
+		for (unsigned at = 0; at < COMMON_BYTES + 16; at += width_step(widths[i]))
+			width_write(device->common->gpa + at, widths[i],
 				    UINT64_C(0xfedcba9876543210) * (at + 1));
-	ok(comes_back(device), "H40 %s: after any write anywhere, a reset brings it back",
+	ok(subject_restarts(device), "H40 %s: after any write anywhere, a reset brings it back",
 	   device->name);
 }
 
@@ -402,9 +356,9 @@ static void h41_read_only(struct virtio_device *device)
 	}
 	virtio_start(device, virtio_usual_features(device));
 	read_config(device, before);
-	for (unsigned i = 0; i < ARRAY_COUNT(widths); i++)
-		for (unsigned at = 0; at < device->config->bytes + 8; at += step_of(widths[i]))
-			write_width(device->config->gpa + at, widths[i], value);
+	for (unsigned i = 0; i < WIDTHS; i++)
+		for (unsigned at = 0; at < device->config->bytes + 8; at += width_step(widths[i]))
+			width_write(device->config->gpa + at, widths[i], value);
 	read_config(device, after);
 	ok(!memcmp(before, after, device->config->bytes) && subject_works(device),
 	   "H41 %s: %u bytes of configuration, but those that are a driver's, do not change",

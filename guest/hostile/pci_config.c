@@ -7,6 +7,7 @@
 #include "kit/hostile.h"
 #include "kit/tap.h"
 #include "kit/text.h"
+#include "kit/width.h"
 
 #define CONFIG_BYTES   256
 #define FUNCTION_BYTES 0x1000
@@ -14,59 +15,9 @@
 #define WINDOW_DATA    16
 #define TOGGLES	       100 /* param toggles= */
 
-static const unsigned widths[] = { 1, 2, 4, 8 };
-
-static uint64_t read_width(uint64_t gpa, unsigned bytes)
-{
-	switch (bytes) {
-	case 1:
-		return mmio_read8(gpa);
-	case 2:
-		return mmio_read16(gpa);
-	case 4:
-		return mmio_read32(gpa);
-	default:
-		return mmio_read64(gpa);
-	}
-}
-
-static void write_width(uint64_t gpa, unsigned bytes, uint64_t value)
-{
-	switch (bytes) {
-	case 1:
-		mmio_write8(gpa, (uint8_t)value);
-		break;
-	case 2:
-		mmio_write16(gpa, (uint16_t)value);
-		break;
-	case 4:
-		mmio_write32(gpa, (uint32_t)value);
-		break;
-	default:
-		mmio_write64(gpa, value);
-		break;
-	}
-}
-
-static uint64_t ones(unsigned bytes)
-{
-	return bytes == 8 ? UINT64_MAX : BIT64(bytes * 8) - 1;
-}
-
-static unsigned step_of(unsigned bytes)
-{
-	return arch_mmio_unaligned() ? 1 : bytes;
-}
-
 static uint64_t config_gpa(const struct virtio_device *device)
 {
 	return platform.ecam_gpa + ((uint64_t)pci_address(device->function) << 12);
-}
-
-static bool comes_back(struct virtio_device *device)
-{
-	virtio_start(device, virtio_usual_features(device));
-	return subject_works(device);
 }
 
 struct window {
@@ -123,7 +74,7 @@ static void h42_window(struct virtio_device *device)
 	pci_write8(device->function, data, 0);
 	ok(!virtio_status(device) || virtio_reset(device),
 	   "H42 %s: one to the status leads there still", device->name);
-	ok(comes_back(device), "H42 %s: and the device works", device->name);
+	ok(subject_restarts(device), "H42 %s: and the device works", device->name);
 }
 
 /* Aligned, up to four bytes: one register of the function. Else nothing. */
@@ -135,15 +86,16 @@ static void h46_cycles(struct virtio_device *device)
 
 	for (unsigned at = 0; at < sizeof(bytes); at++)
 		bytes[at] = pci_read8(device->function, at);
-	for (unsigned i = 0; i < ARRAY_COUNT(widths); i++)
-		for (unsigned at = 0; at + widths[i] <= sizeof(bytes); at += step_of(widths[i])) {
-			uint64_t value = read_width(gpa + at, widths[i]);
+	for (unsigned i = 0; i < WIDTHS; i++)
+		for (unsigned at = 0; at + widths[i] <= sizeof(bytes);
+		     at += width_step(widths[i])) {
+			uint64_t value = width_read(gpa + at, widths[i]);
 			bool whole = widths[i] <= 4 && !(at % widths[i]);
 
 			if (whole)
 				defined = defined && !memcmp(&value, &bytes[at], widths[i]);
 			else
-				defined = defined && value == ones(widths[i]);
+				defined = defined && value == width_ones(widths[i]);
 		}
 	ok(defined, "H46 %s: aligned reads of 1, 2, 4 bytes are its registers, all others all ones",
 	   device->name);
@@ -159,15 +111,15 @@ static void h46_writes(struct virtio_device *device)
 		before[i] = pci_read32(device->function, i * 4);
 	for (unsigned at = 0; at < sizeof(before); at++) {
 		if (!(at & 7))
-			write_width(gpa + at, 8, 0);
+			width_write(gpa + at, 8, 0);
 		if (!arch_mmio_unaligned())
 			continue;
 		if (at & 1)
-			write_width(gpa + at, 2, 0);
+			width_write(gpa + at, 2, 0);
 		if (at & 3)
-			write_width(gpa + at, 4, 0);
+			width_write(gpa + at, 4, 0);
 		if (at & 7)
-			write_width(gpa + at, 8, 0);
+			width_write(gpa + at, 8, 0);
 	}
 	for (unsigned i = 0; i < 16; i++)
 		after[i] = pci_read32(device->function, i * 4);
@@ -182,10 +134,10 @@ static void h46_extended(struct virtio_device *device)
 
 	virtio_start(device, virtio_usual_features(device));
 	for (unsigned at = CONFIG_BYTES; at < FUNCTION_BYTES; at += at < 512 ? 4 : 60) {
-		write_width(gpa + at, 4, UINT32_MAX);
-		zero = zero && !read_width(gpa + at, 4) && !read_width(gpa + at, 1);
+		width_write(gpa + at, 4, UINT32_MAX);
+		zero = zero && !width_read(gpa + at, 4) && !width_read(gpa + at, 1);
 	}
-	(void)read_width(gpa + FUNCTION_BYTES - 4, 4);
+	(void)width_read(gpa + FUNCTION_BYTES - 4, 4);
 	ok(zero && subject_works(device),
 	   "H46 %s: 0 from offset 256 on, as without extended "
 	   "capabilities",
@@ -200,9 +152,9 @@ static void h46_nobody(struct virtio_device *device)
 	for (unsigned number = 1; number < 8; number++) {
 		uint64_t gpa = config_gpa(device) + number * FUNCTION_BYTES;
 
-		write_width(gpa + PCI_COMMAND, 2, 0xffff);
-		nobody = nobody && read_width(gpa, 4) == UINT32_MAX &&
-			 read_width(gpa + PCI_COMMAND, 1) == 0xff;
+		width_write(gpa + PCI_COMMAND, 2, 0xffff);
+		nobody = nobody && width_read(gpa, 4) == UINT32_MAX &&
+			 width_read(gpa + PCI_COMMAND, 1) == 0xff;
 	}
 	ok(nobody, "H46 %s: functions 1 to 7 are not there", device->name);
 }
@@ -212,10 +164,10 @@ static void h46_bus(void)
 	uint64_t last = platform.ecam_gpa + BUS_BYTES - FUNCTION_BYTES;
 	bool nobody = true;
 
-	write_width(last + PCI_COMMAND, 2, 0xffff);
-	for (unsigned i = 0; i < ARRAY_COUNT(widths); i++)
-		nobody = nobody && read_width(last, widths[i]) == ones(widths[i]) &&
-			 read_width(last + FUNCTION_BYTES - 8, widths[i]) == ones(widths[i]);
+	width_write(last + PCI_COMMAND, 2, 0xffff);
+	for (unsigned i = 0; i < WIDTHS; i++)
+		nobody = nobody && width_read(last, widths[i]) == width_ones(widths[i]) &&
+			 width_read(last + FUNCTION_BYTES - 8, widths[i]) == width_ones(widths[i]);
 	ok(nobody, "H46 bus 0: device 31, function 7 is not there");
 }
 
@@ -233,15 +185,15 @@ static void h48_other_buses(void)
 		if (buses[i] >= 16)
 			break;
 		arch_map(gpa, BUS_BYTES);
-		for (unsigned j = 0; j < ARRAY_COUNT(widths); j++) {
-			nobody = nobody && read_width(gpa, widths[j]) == ones(widths[j]);
-			write_width(gpa + PCI_COMMAND, widths[j], 0);
+		for (unsigned j = 0; j < WIDTHS; j++) {
+			nobody = nobody && width_read(gpa, widths[j]) == width_ones(widths[j]);
+			width_write(gpa + PCI_COMMAND, widths[j], 0);
 		}
 		if (arch_mmio_unaligned()) {
 			/* The last word of one bus and the first of the next. */
-			(void)read_width(gpa - 2, 4);
-			(void)read_width(gpa - 4, 8);
-			write_width(gpa - 4, 8, UINT64_MAX);
+			(void)width_read(gpa - 2, 4);
+			(void)width_read(gpa - 4, 8);
+			width_write(gpa - 4, 8, UINT64_MAX);
 		}
 	}
 	ok(nobody, "H48 buses past the last: all ones, across the end of the last too");
@@ -283,7 +235,7 @@ static void write_all(const struct virtio_device *device, const uint8_t *mask, u
 			for (unsigned j = at; j < at + widths[i]; j++)
 				fixed = fixed && !mask[j];
 			if (fixed)
-				write_width(config_gpa(device) + at, widths[i], value);
+				width_write(config_gpa(device) + at, widths[i], value);
 		}
 }
 
@@ -312,8 +264,8 @@ static void h49_registers(struct virtio_device *device)
 			 !((pci_read8(device->function, at) ^ before[at]) & (uint8_t)~mask[at]);
 		pci_write8(device->function, at, before[at]);
 	}
-	ok(masked && comes_back(device), "H49 %s: of the others, only the bits that are a driver's",
-	   device->name);
+	ok(masked && subject_restarts(device),
+	   "H49 %s: of the others, only the bits that are a driver's", device->name);
 }
 
 static void h49_command(struct virtio_device *device)
