@@ -255,18 +255,13 @@ static void h45_sizing(struct virtio_device *device)
 	ok(good, "H45 %s: sized while decoded, with queues live", device->name);
 }
 
-/* All of it for the first device, a part for each other. */
 static void test(struct victim *victim)
 {
 	static void (*const lines[])(struct virtio_device * device) = {
 		h43_moves, h44_places, h44_ram, h44_other, h45_halves, h45_sizing,
 	};
 
-	victim->is_well = false;
-	for (unsigned i = 0; i < ARRAY_COUNT(lines); i++)
-		if (hostile_wants(victim, i))
-			lines[i](victim->device);
-	virtio_reset(victim->device);
+	hostile_lines(victim, lines, ARRAY_COUNT(lines));
 }
 
 void guest_main(void)

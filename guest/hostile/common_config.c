@@ -365,7 +365,6 @@ static void h41_read_only(struct virtio_device *device)
 	   device->name, device->config->bytes);
 }
 
-/* All of it for the first device, a part for each other. */
 static void test(struct victim *victim)
 {
 	static void (*const lines[])(struct virtio_device * device) = {
@@ -374,11 +373,7 @@ static void test(struct victim *victim)
 		h40_writes,	   h40_bar_end,	 h41_read_only,
 	};
 
-	victim->is_well = false;
-	for (unsigned i = 0; i < ARRAY_COUNT(lines); i++)
-		if (hostile_wants(victim, i))
-			lines[i](victim->device);
-	virtio_reset(victim->device);
+	hostile_lines(victim, lines, ARRAY_COUNT(lines));
 }
 
 void guest_main(void)

@@ -281,17 +281,13 @@ static void h38_resets(struct virtio_device *device)
 	ok(kept == count, "H38 %s: once status reads 0, no buffer is written", device->name);
 }
 
-/* All of it for the first device, a part for each other. */
 static void test(struct victim *victim)
 {
 	static void (*const lines[])(struct virtio_device * device) = {
 		h36_nobody, h36_widths, h36_disabled, h36_dead, h38_resets,
 	};
 
-	victim->is_well = false;
-	for (unsigned i = 0; i < ARRAY_COUNT(lines); i++)
-		if (hostile_wants(victim, i))
-			lines[i](victim->device);
+	hostile_lines(victim, lines, ARRAY_COUNT(lines));
 	h37_storm(victim->device);
 }
 

@@ -263,7 +263,6 @@ static void h53_race(struct virtio_device *device)
 	virtio_reset(device);
 }
 
-/* All of it for the first device, a part for each other. */
 static void test(struct victim *victim)
 {
 	static void (*const lines[])(struct virtio_device * device) = {
@@ -274,10 +273,7 @@ static void test(struct victim *victim)
 		skip("no MSI-X", "H50 %s: MSI-X", victim->device->name);
 		return;
 	}
-	victim->is_well = false;
-	for (unsigned i = 0; i < ARRAY_COUNT(lines); i++)
-		if (hostile_wants(victim, i))
-			lines[i](victim->device);
+	hostile_lines(victim, lines, ARRAY_COUNT(lines));
 	if (!victim->number) {
 		h52_messages(victim->device);
 		h52_routes(victim->device);

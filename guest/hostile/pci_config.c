@@ -285,7 +285,6 @@ static void h49_command(struct virtio_device *device)
 	   device->name, count);
 }
 
-/* All of it for the first device, a part for each other. */
 static void test(struct victim *victim)
 {
 	static void (*const lines[])(struct virtio_device * device) = {
@@ -293,15 +292,11 @@ static void test(struct victim *victim)
 		h46_nobody, h49_registers, h49_command,
 	};
 
-	victim->is_well = false;
 	if (!victim->number) {
 		h46_bus();
 		h48_other_buses();
 	}
-	for (unsigned i = 0; i < ARRAY_COUNT(lines); i++)
-		if (hostile_wants(victim, i))
-			lines[i](victim->device);
-	virtio_reset(victim->device);
+	hostile_lines(victim, lines, ARRAY_COUNT(lines));
 }
 
 void guest_main(void)

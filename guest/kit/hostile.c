@@ -43,6 +43,16 @@ bool hostile_wants(const struct victim *victim, unsigned number)
 	return !victim->number || param_is_set("full") || number % SHARE == victim->number % SHARE;
 }
 
+void hostile_lines(struct victim *victim, void (*const lines[])(struct virtio_device *device),
+		   unsigned count)
+{
+	victim->is_well = false;
+	for (unsigned i = 0; i < count; i++)
+		if (hostile_wants(victim, i))
+			lines[i](victim->device);
+	virtio_reset(victim->device);
+}
+
 unsigned hostile_count(const char *name, unsigned count)
 {
 	return (unsigned)param_number(name, param_is_set("full") ? count * LONGER : count);

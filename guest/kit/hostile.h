@@ -27,6 +27,10 @@ struct victim {
 void hostile_run(void (*test)(struct victim *victim));
 /* Whether case `number` is for this victim: all of them are for the first one, and with full=1. */
 bool hostile_wants(const struct victim *victim, unsigned number);
+/* Runs each of a guest's functions that is for this victim: all of them for the first device, a
+ * part for each other. They start the device by themselves; it is reset after the last. */
+void hostile_lines(struct victim *victim, void (*const lines[])(struct virtio_device *device),
+		   unsigned count);
 /* How often something is done: what the command line says for `name`, or `count`; with full=1 four
  * times that. */
 unsigned hostile_count(const char *name, unsigned count);
