@@ -131,6 +131,13 @@ static void messages_without_room(void)
 
 /* ---- Data ---- */
 
+static void send_chains(struct virtqueue *queue)
+{
+	for (unsigned i = 0; i < CHAINS; i++)
+		virtqueue_add(queue, &(struct part){ buffer, LARGE, false }, 1);
+	virtqueue_notify(queue);
+}
+
 /* The reader never reads. */
 static void stuck_output(void)
 {
@@ -138,9 +145,7 @@ static void stuck_output(void)
 	unsigned count = 0;
 
 	memset(buffer, 'x', LARGE);
-	for (unsigned i = 0; i < CHAINS; i++)
-		virtqueue_add(queue, &(struct part){ buffer, LARGE, false }, 1);
-	virtqueue_notify(queue);
+	send_chains(queue);
 	hostile_wait(param_number("ms", 300) * MS);
 	while (virtqueue_poll(queue, &used))
 		count++;
@@ -158,9 +163,7 @@ static void stalled_output(void)
 	struct virtqueue *queue = &device->queues[STALLED_TRANSMIT];
 	unsigned count = 0;
 
-	for (unsigned i = 0; i < CHAINS; i++)
-		virtqueue_add(queue, &(struct part){ buffer, LARGE, false }, 1);
-	virtqueue_notify(queue);
+	send_chains(queue);
 	say(true, "a console that nobody reads: others go on");
 	while (count < CHAINS && virtqueue_wait(queue, &used, REQUEST_NS))
 		count++;
@@ -175,9 +178,7 @@ static void output_flood(void)
 
 	memset(buffer, '.', LARGE);
 	for (unsigned i = 0; i < rounds; i++) {
-		for (unsigned j = 0; j < CHAINS; j++)
-			virtqueue_add(queue, &(struct part){ buffer, LARGE, false }, 1);
-		virtqueue_notify(queue);
+		send_chains(queue);
 		for (unsigned j = 0; j < CHAINS; j++)
 			count += virtqueue_wait(queue, &used, REQUEST_NS) && !used.written;
 	}
