@@ -20,8 +20,6 @@
 #define HUGE_PARTS  63
 #define CAPACITY_AT offsetof(struct virtio_blk_config, capacity)
 
-typedef struct virtio_blk_discard_write_zeroes range_t;
-
 static struct victim *victim;
 static uint64_t capacity;
 static uint8_t *buffer; /* LARGE */
@@ -105,7 +103,6 @@ static void headers(void)
 	say(ends(alone, 1, NO_STATUS, 0), "a header and nothing else");
 	say(ends(data_only, 1, NO_STATUS, 0), "1 MiB to read and no status");
 	say(ends(status_only, 1, VIRTIO_BLK_S_IOERR, 1), "a status and nothing else");
-	header = (struct virtio_blk_outhdr){ .type = VIRTIO_BLK_T_FLUSH };
 	for (unsigned i = 0; i < 16; i++)
 		bytewise[i] = (struct part){ (uint8_t *)&header + i, 1, false };
 	bytewise[16] = (struct part){ &status, 1, true };
@@ -147,15 +144,16 @@ static void sectors(void)
 	say(good, "sectors at and past the capacity, 2^55, 2^64-1: nothing is moved");
 }
 
-static bool ranges_fail(uint32_t type, const range_t *ranges, uint32_t bytes, uint8_t expected)
+static bool ranges_fail(uint32_t type, const struct virtio_blk_discard_write_zeroes *ranges,
+			uint32_t bytes, uint8_t expected)
 {
 	return fails(type, 0, (struct part){ (void *)ranges, bytes, false }, expected);
 }
 
 static void ranges(uint32_t type, const char *what)
 {
-	static range_t list[RANGES_MAX];
-	const range_t bad[] = {
+	static struct virtio_blk_discard_write_zeroes list[RANGES_MAX];
+	const struct virtio_blk_discard_write_zeroes bad[] = {
 		{ UINT64_MAX - 7, 16, 0 }, { UINT64_C(1) << 55, 8, 0 }, { capacity, 8, 0 },
 		{ capacity - 8, 16, 0 },   { 0, 0xffffffff, 0 },
 	};
@@ -172,11 +170,11 @@ static void ranges(uint32_t type, const char *what)
 	good = true;
 	for (unsigned i = 0; i < ARRAY_COUNT(bad); i++) {
 		/* The first one is sound, and must not be begun with. */
-		list[0] = (range_t){ 0, 8, 0 };
+		list[0] = (struct virtio_blk_discard_write_zeroes){ 0, 8, 0 };
 		list[1] = bad[i];
 		good = good && ranges_fail(type, list, 2 * sizeof(*list), VIRTIO_BLK_S_IOERR);
 	}
-	list[1] = (range_t){ 0, 8, 0xffffffff };
+	list[1] = (struct virtio_blk_discard_write_zeroes){ 0, 8, 0xffffffff };
 	good = good && ranges_fail(type, list, 2 * sizeof(*list), VIRTIO_BLK_S_UNSUPP);
 	ok(victim_serves(victim) && good,
 	   "H54 %s: %s of ranges that wrap, lie beyond, have flags 0xffffffff: no part is done",
