@@ -61,6 +61,17 @@ static inline uint32_t port_read32(uint16_t port)
 	return value;
 }
 
+/* One access of a byte after the other to the same port. */
+static inline void port_read_string(uint16_t port, void *to, size_t count)
+{
+	__asm__ volatile("cld; rep insb" : "+D"(to), "+c"(count) : "d"(port) : "memory");
+}
+
+static inline void port_write_string(uint16_t port, const void *from, size_t count)
+{
+	__asm__ volatile("cld; rep outsb" : "+S"(from), "+c"(count) : "d"(port) : "memory");
+}
+
 static inline uint64_t msr_read(uint32_t msr)
 {
 	uint32_t low, high;

@@ -110,8 +110,6 @@ static void serial_garbage(void)
 static void serial_widths(void)
 {
 	static uint8_t bytes[65536];
-	unsigned long count = sizeof(bytes);
-	void *to = bytes;
 	bool good;
 
 	serial_set_up();
@@ -125,12 +123,10 @@ static void serial_widths(void)
 	good = good && port_read16(SERIAL + UART_SCR) == 0xffff;
 	port_write32(SERIAL + 5, 0xffffffff);
 	good = good && get(UART_SCR) == 0x5a;
-	__asm__ volatile("rep insb" : "+D"(to), "+c"(count) : "d"(SERIAL + UART_SCR) : "memory");
+	port_read_string(SERIAL + UART_SCR, bytes, sizeof(bytes));
 	for (unsigned i = 0; i < sizeof(bytes); i++)
 		good = good && bytes[i] == 0x5a;
-	to = bytes;
-	count = 4096;
-	__asm__ volatile("rep outsb" : "+S"(to), "+c"(count) : "d"(SERIAL + UART_SCR) : "memory");
+	port_write_string(SERIAL + UART_SCR, bytes, 4096);
 	serial_set_up();
 	ok(good, "H58 serial: words over its registers, over its end; 64 KiB from a string");
 }

@@ -23,16 +23,6 @@ static uint32_t address_of(const struct virtio_device *device, unsigned offset)
 	return ENABLE | (uint32_t)pci_address(device->function) << 8 | offset;
 }
 
-static void port_read_string(uint16_t port, void *to, size_t count)
-{
-	__asm__ volatile("cld; rep insb" : "+D"(to), "+c"(count) : "d"(port) : "memory");
-}
-
-static void port_write_string(uint16_t port, const void *from, size_t count)
-{
-	__asm__ volatile("cld; rep outsb" : "+S"(from), "+c"(count) : "d"(port) : "memory");
-}
-
 static void h47_disabled(struct virtio_device *device)
 {
 	uint16_t command = pci_read16(device->function, PCI_COMMAND);
