@@ -57,20 +57,6 @@ static void make_gzip(void)
 	made.length = sizeof(packed);
 }
 
-static void make_initrd(struct fuzz_input *input)
-{
-	static uint8_t initrd[4 * MIB];
-	uint8_t choice = fuzz_u8(input);
-	size_t length = (choice & 1 ? 16 * KIB : 1) * (1 + fuzz_u8(input));
-
-	files.initrd.fd = -1;
-	if (choice >= 0xc0)
-		return;
-	made_file_open(&files.initrd, "initrd");
-	memset(initrd, 'i', length);
-	made_file_fill(&files.initrd, initrd, length);
-}
-
 static void make_kernel(struct fuzz_input *input)
 {
 	uint8_t choice = fuzz_u8(input);
@@ -81,15 +67,10 @@ static void make_kernel(struct fuzz_input *input)
 		make_image(input);
 	else if (choice % 4 == 2)
 		make_gzip();
-	if (choice & 0x10)
-		made.length -= (size_t)fuzz_number(input, 2) % (made.length + 1);
-	else
-		made_file_append(&made, input);
+	made_file_end(&made, input, choice & 0x10);
 	if (choice % 4 == 2)
 		made_file_bend(&made, input, made.length + 1);
-	made_file_fill(&files.kernel, made.bytes, made.length);
-	if (choice & 0x20)
-		made_file_resize(&files.kernel, made.length - fuzz_u8(input) % (made.length + 1));
+	made_file_store(&files.kernel, &made, input, choice & 0x20);
 }
 
 static const uint8_t *ram(const struct kernel_config *config, uint64_t gpa, uint64_t length)
@@ -140,7 +121,7 @@ static void check_loaded(const struct kernel_config *config, const struct kernel
 	check_apart(places->tree_gpa, config->tree_bytes, places->initrd_gpa,
 		    places->initrd_bytes);
 	host = ram(config, places->initrd_gpa, places->initrd_bytes);
-	fuzz_check(host[0] == 'i' && !memcmp(host, host + 1, places->initrd_bytes - 1));
+	made_initrd_check(host, places->initrd_bytes);
 }
 
 int LLVMFuzzerInitialize(int *argc, char ***argv)
@@ -156,6 +137,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
+	static const size_t initrd_units[] = { 1, 16 * KIB, 1, 16 * KIB };
 	struct fuzz_input input = fuzz_input(data, size);
 	uint8_t choice = fuzz_u8(&input);
 	uint64_t limit = memory_sizes[choice % MEMORIES];
@@ -170,7 +152,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	int error;
 
 	made_file_open(&files.kernel, "kernel");
-	make_initrd(&input);
+	made_initrd(&files.initrd, &input, initrd_units);
 	make_kernel(&input);
 	error = gzip_expand(&files.kernel, limit);
 	fuzz_check(error || files.kernel.size_bytes <= limit);
@@ -180,7 +162,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (!error)
 		check_loaded(&config, &places);
 	guest_memory_clear(&memories[choice % MEMORIES]);
-	boot_file_close(&files.initrd);
 	boot_file_close(&files.kernel);
 	return 0;
 }

@@ -97,20 +97,6 @@ static void make_elf(struct fuzz_input *input)
 	made_file_bend(&made, input, made.length);
 }
 
-static void make_initrd(struct fuzz_input *input)
-{
-	static uint8_t initrd[3 * MIB];
-	uint8_t choice = fuzz_u8(input);
-	size_t length = (choice & 1 ? 4 * KIB : choice & 2 ? 12 : 1) * (1 + fuzz_u8(input));
-
-	files.initrd.fd = -1;
-	if (choice >= 0xc0)
-		return;
-	made_file_open(&files.initrd, "initrd");
-	memset(initrd, 'i', length);
-	made_file_fill(&files.initrd, initrd, length);
-}
-
 static void make_command_line(struct fuzz_input *input)
 {
 	uint8_t choice = fuzz_u8(input);
@@ -132,13 +118,8 @@ static void make_kernel(struct fuzz_input *input)
 		make_bzimage(input);
 	else if (choice % 4 == 2)
 		make_elf(input);
-	if (choice & 0x10)
-		made.length -= (size_t)fuzz_number(input, 2) % (made.length + 1);
-	else
-		made_file_append(&made, input);
-	made_file_fill(&files.kernel, made.bytes, made.length);
-	if (choice & 0x20)
-		made_file_resize(&files.kernel, made.length - fuzz_u8(input) % (made.length + 1));
+	made_file_end(&made, input, choice & 0x10);
+	made_file_store(&files.kernel, &made, input, choice & 0x20);
 }
 
 /* ---- What has been loaded ---- */
@@ -296,8 +277,7 @@ static void check_loaded(const struct kernel_config *config, const struct kernel
 	if (!told.initrd_bytes)
 		return;
 	fuzz_check(told.initrd_bytes == files.initrd.size_bytes);
-	low = ram(config, told.initrd_gpa, told.initrd_bytes);
-	fuzz_check(low[0] == 'i' && !memcmp(low, low + 1, told.initrd_bytes - 1));
+	made_initrd_check(ram(config, told.initrd_gpa, told.initrd_bytes), told.initrd_bytes);
 }
 
 int LLVMFuzzerInitialize(int *argc, char ***argv)
@@ -320,6 +300,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
+	static const size_t initrd_units[] = { 1, 4 * KIB, 12, 4 * KIB };
 	struct fuzz_input input = fuzz_input(data, size);
 	uint8_t choice = fuzz_u8(&input);
 	struct kernel_config config = {
@@ -333,7 +314,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct kernel_entry entry;
 	int error;
 
-	make_initrd(&input);
+	made_initrd(&files.initrd, &input, initrd_units);
 	make_command_line(&input);
 	make_kernel(&input);
 	error = kernel_load(&config, &entry);
@@ -341,6 +322,5 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (!error)
 		check_loaded(&config, &entry);
 	guest_memory_clear(&memories[choice % MEMORIES]);
-	boot_file_close(&files.initrd);
 	return 0;
 }

@@ -16,16 +16,23 @@ struct made_file {
 	size_t length;
 };
 
-/* Once a program: an empty one. */
+/* An empty one, for made_file_store(). */
 void made_file_open(struct boot_file *file, const char *role);
-/* From here on it has these bytes; what was read of it before does not matter. */
-void made_file_fill(struct boot_file *file, const void *bytes, size_t length);
-/* The file is shorter than it was when it was opened; or longer, by zeros. */
-void made_file_resize(struct boot_file *file, uint64_t bytes);
 
 /* Bytes anywhere in the first `limit` are replaced, as often as the input wants. */
 void made_file_bend(struct made_file *made, struct fuzz_input *input, size_t limit);
-/* To the end of the input: whatever is behind what has been made. */
-void made_file_append(struct made_file *made, struct fuzz_input *input);
+/* Some of its end is missing, or all that is left of the input follows. */
+void made_file_end(struct made_file *made, struct fuzz_input *input, bool cut);
+/* From here on it has these bytes; `shrinks`: some of its end is gone since it was opened. */
+void made_file_store(struct boot_file *file, const struct made_file *made,
+		     struct fuzz_input *input, bool shrinks);
+
+/*
+ * An initrd of up to 256 times one of `units` bytes, which are at most 16 KiB;
+ * or none. The next input's has the same descriptor, so nobody closes it.
+ */
+void made_initrd(struct boot_file *file, struct fuzz_input *input, const size_t units[4]);
+/* That it is the first `length` bytes of one. */
+void made_initrd_check(const uint8_t *bytes, uint64_t length);
 
 #endif
