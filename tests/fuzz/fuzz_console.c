@@ -18,6 +18,8 @@
 #define PORTS 3
 #define URGENT 0xff /* what comes by the emergency write; no numbered byte has that value */
 #define SLOT_BYTES 4096
+#define NUMBERS_PERIOD (256 * 251)
+#define NUMBERS_APART 9973 /* the first bytes of two directions of ports */
 
 enum { RECEIVE, TRANSMIT, KINDS };
 enum { TOLD_ADD = 1, TOLD_CONSOLE = 2, TOLD_NAME = 4, TOLD_OPEN = 8 };
@@ -48,6 +50,9 @@ static struct {
 	bool multiport;
 } box;
 
+/* What goes over the ports, in each direction from a place of its own on, again and again. */
+static uint8_t numbers[NUMBERS_PERIOD + SLOT_BYTES];
+
 /* ---- The host: sockets instead of files, so that both ends are ours ---- */
 
 int __wrap_stream_peer_open(struct stream *stream, int *in_fd, int *out_fd);
@@ -67,22 +72,18 @@ int __wrap_stream_peer_open(struct stream *stream, int *in_fd, int *out_fd)
 	return 0;
 }
 
-/* Number `position` of a direction of a port. */
-static uint8_t pattern(const struct port *port, unsigned kind, uint64_t position)
+/* Bytes of a direction of a port from `position` on, up to SLOT_BYTES of them. */
+static const uint8_t *numbered(const struct port *port, unsigned kind, uint64_t position)
 {
 	unsigned id = (unsigned)(port - box.ports);
 
-	return (uint8_t)((position * 3 + position / 256 * 5 + id * 17 + kind * 101) % 251);
+	return &numbers[(position + (id * KINDS + kind) * NUMBERS_APART) % NUMBERS_PERIOD];
 }
 
 static void host_types(struct port *port, unsigned bytes)
 {
-	uint8_t data[512];
-	ssize_t done;
+	ssize_t done = write(port->host_fd, numbered(port, RECEIVE, port->typed), bytes);
 
-	for (unsigned i = 0; i < bytes; i++)
-		data[i] = pattern(port, RECEIVE, port->typed + i);
-	done = write(port->host_fd, data, bytes);
 	fuzz_check(done >= 0 || errno == EAGAIN);
 	port->typed += done > 0 ? (uint64_t)done : 0;
 }
@@ -94,7 +95,7 @@ static void host_gets(struct port *port, uint8_t byte)
 		box.urgent--;
 	} else if (!port->unsure) {
 		fuzz_check(port->arrived < port->published);
-		fuzz_check(byte == pattern(port, TRANSMIT, port->arrived));
+		fuzz_check(byte == *numbered(port, TRANSMIT, port->arrived));
 		port->arrived++;
 	}
 }
@@ -122,10 +123,8 @@ static void host_reads_all(struct port *port)
 
 static void transmit(struct fuzz_input *input, struct port *port, unsigned bytes)
 {
-	uint8_t data[SLOT_BYTES];
+	const uint8_t *data = numbered(port, TRANSMIT, port->added);
 
-	for (unsigned i = 0; i < bytes; i++)
-		data[i] = pattern(port, TRANSMIT, port->added + i);
 	if (fuzz_chain_add(port->queues[TRANSMIT], input, data, bytes, bytes % 7 == 1) >= 0)
 		port->added += bytes;
 }
@@ -147,8 +146,7 @@ static void take_received(struct port *port)
 		fuzz_check(bytes <= port->typed - port->received);
 		fuzz_check(!bytes || !box.multiport || port->opened);
 		fuzz_chain_load(&box.device.guest, chain, 0, data, bytes);
-		for (uint32_t i = 0; i < bytes; i++)
-			fuzz_check(data[i] == pattern(port, RECEIVE, port->received + i));
+		fuzz_check(!memcmp(data, numbered(port, RECEIVE, port->received), bytes));
 		port->received += bytes;
 	}
 }
@@ -417,8 +415,7 @@ static void drain_typed(void)
 		while (port->received < port->typed) {
 			size_t bytes = stream_read(port->stream, data, sizeof(data));
 
-			for (size_t j = 0; j < bytes; j++)
-				fuzz_check(data[j] == pattern(port, RECEIVE, port->received + j));
+			fuzz_check(!memcmp(data, numbered(port, RECEIVE, port->received), bytes));
 			port->received += bytes;
 			played_ring_run(&box.device.worker);
 		}
@@ -553,6 +550,8 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 
 	(void)argc;
 	(void)argv;
+	for (unsigned i = 0; i < sizeof(numbers); i++)
+		numbers[i] = (uint8_t)((i * 3 + i / 256 * 5) % 251);
 	box.options.port_count = PORTS;
 	for (unsigned i = 0; i < PORTS; i++) {
 		box.options.ports[i].path = path;
