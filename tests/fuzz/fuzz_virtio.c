@@ -383,7 +383,7 @@ static void set(unsigned offset, unsigned length, uint64_t value)
 {
 	bus_write(&mmio, bar_gpa + offset, length, value);
 	model_write(offset, length, value);
-	check_all();
+	settle();
 }
 
 static uint64_t any_offset(struct fuzz_input *input)
