@@ -51,7 +51,7 @@ run_programs() {
 		name=${program##*/}
 		status=0
 		begin=$(date +%s)
-		timeout 600 "$program" >"$name.log" 2>&1 || status=$?
+		timeout 1200 "$program" >"$name.log" 2>&1 || status=$?
 		echo "# $name: $(($(date +%s) - begin)) s"
 		skipped_points "$name"
 		if [ "$status" = 77 ]; then

@@ -134,9 +134,10 @@ static void indices_wrap(void **state)
 static void indices_wrap_at_size_one(void **state)
 {
 	struct driver *driver = begin(0, 1);
+	unsigned laps = 66000; /* a split ring's indices have 16 bits; a packed one's wrap each lap */
 
 	(void)state;
-	stream(driver, 66000);
+	stream(driver, driver_offers_packed() ? unit_rounds(laps) : laps);
 	driver_destroy(driver);
 }
 
