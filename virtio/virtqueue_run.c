@@ -319,35 +319,35 @@ void virtqueue_destroy(struct virtqueue *queue)
 	fd_close(&queue->call_fd);
 }
 
-void virtqueue_set_goal(struct virtqueue *queue, enum virtqueue_goal goal)
+/* Unlocks the device's queues; virtqueue_follow() runs if `changed`, once however often. */
+static void virtqueue_unlock_and_post(struct virtqueue *queue, bool changed)
 {
-	struct virtio_device *device = queue->device;
-	bool post;
+	bool post = changed && queue->live && !queue->posted;
 
-	pthread_mutex_lock(&device->queue_lock);
-	if (goal == VIRTQUEUE_RUN)
-		queue->live = true;
-	post = queue->goal != goal && queue->live && !queue->posted;
-	queue->goal = goal;
 	queue->posted |= post;
-	pthread_mutex_unlock(&device->queue_lock);
+	pthread_mutex_unlock(&queue->device->queue_lock);
 	if (post)
 		worker_post(queue->worker, &queue->task);
 }
 
+void virtqueue_set_goal(struct virtqueue *queue, enum virtqueue_goal goal)
+{
+	bool changed;
+
+	pthread_mutex_lock(&queue->device->queue_lock);
+	if (goal == VIRTQUEUE_RUN)
+		queue->live = true;
+	changed = queue->goal != goal;
+	queue->goal = goal;
+	virtqueue_unlock_and_post(queue, changed);
+}
+
 void virtqueue_silence(struct virtqueue *queue)
 {
-	struct virtio_device *device = queue->device;
-	bool post;
-
 	if (!queue->outside)
 		return;
-	pthread_mutex_lock(&device->queue_lock);
-	post = queue->live && !queue->posted;
-	queue->posted |= post;
-	pthread_mutex_unlock(&device->queue_lock);
-	if (post)
-		worker_post(queue->worker, &queue->task);
+	pthread_mutex_lock(&queue->device->queue_lock);
+	virtqueue_unlock_and_post(queue, true);
 }
 
 bool virtqueue_drained(struct virtqueue *queue)
