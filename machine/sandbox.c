@@ -265,9 +265,12 @@ static int highest_file(void)
 
 	if (!stream)
 		return -1;
-	while ((entry = readdir(stream)))
-		if (atoi(entry->d_name) > highest)
-			highest = atoi(entry->d_name);
+	while ((entry = readdir(stream))) {
+		int file = atoi(entry->d_name);
+
+		if (file > highest && file != dirfd(stream))
+			highest = file;
+	}
 	closedir(stream);
 	return highest;
 }
