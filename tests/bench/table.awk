@@ -1,27 +1,5 @@
 # SPDX-License-Identifier: MIT
-# For tests/bench/bench: medians of "VMM TEST NAME VALUE ..." lines, as a table and as JSON.
-
-function median(key, n,    i, j, swap, sorted) {
-	for (i = 1; i <= n; i++)
-		sorted[i] = values[key, i]
-	for (i = 2; i <= n; i++)
-		for (j = i; j > 1 && sorted[j - 1] > sorted[j]; j--) {
-			swap = sorted[j]
-			sorted[j] = sorted[j - 1]
-			sorted[j - 1] = swap
-		}
-	least = sorted[1]
-	most = sorted[n]
-	return n % 2 ? sorted[(n + 1) / 2] : (sorted[n / 2] + sorted[n / 2 + 1]) / 2
-}
-
-function add(vmm, test, name, value) {
-	values[vmm, test, name, ++counts[vmm, test, name]] = value
-}
-
-function figure(vmm, test, name) {
-	return median(vmm SUBSEP test SUBSEP name, counts[vmm, test, name])
-}
+# For tests/bench/bench, behind figures.awk: rates and what a request costs, as a table.
 
 function short(number) {
 	if (number >= 1e6)
@@ -37,10 +15,7 @@ function rate_text(test, rate,    words) {
 	return short(rate) "/s"
 }
 
-{
-	delete word
-	for (i = 3; i < NF; i += 2)
-		word[$i] = $(i + 1)
+$2 !~ /^start,/ {
 	if (!($2 in seen)) {
 		seen[$2] = 1
 		tests[++test_count] = $2
@@ -62,9 +37,8 @@ function rate_text(test, rate,    words) {
 END {
 	vmm_count = split(vmms, vmm)
 	head = "| test | VMM | rate | least to most | p50 us | p99 us | VMM us | kicks | interrupts |" (counted ? " calls | exits |" : "")
-	print head
-	gsub(/[^|]+/, "---", head)
-	print head
+	if (test_count)
+		print_head(head)
 	for (t = 1; t <= test_count; t++) {
 		test = tests[t]
 		best = 0
@@ -82,11 +56,7 @@ END {
 			if (counted)
 				line = line sprintf(" %.3f | %.3f |", figure(name, test, "calls"), figure(name, test, "exits"))
 			print line
-			item = sprintf("{\"test\":\"%s\",\"vmm\":\"%s\"", test, name)
-			for (i = split("rate cpu p50 p99 kicks interrupts calls exits", names); i; i--)
-				if (counts[name, test, names[i]])
-					item = item sprintf(",\"%s\":%.4g", names[i], figure(name, test, names[i]))
-			items = items (items == "" ? "" : ",\n") item "}"
+			json_add(name, test, "rate cpu p50 p99 kicks interrupts calls exits")
 			if (name == "ringvm") {
 				ours = rate
 				our_cpu = cpu
@@ -106,6 +76,4 @@ END {
 		for (i = 1; i <= ratio_count; i++)
 			print ratios[i]
 	}
-	if (json != "")
-		print "[\n" items "\n]" >json
 }
