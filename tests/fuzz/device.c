@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "tests/fuzz/device.h"
 
-#include <errno.h>
 #include <string.h>
 
 #include "base/fd.h"
@@ -64,6 +63,15 @@ void fuzz_device_begin(struct fuzz_device *subject, struct fuzz_input *input, ui
 	fuzz_device_run(subject);
 }
 
+void fuzz_device_play(const struct fuzz_driver *driver, struct fuzz_input *input)
+{
+	driver->begin(input);
+	while (fuzz_more(input))
+		driver->step(input);
+	driver->settle(input);
+	driver->reset(input);
+}
+
 void fuzz_device_run(struct fuzz_device *subject)
 {
 	played_ring_run(&subject->worker);
@@ -123,21 +131,21 @@ void fuzz_device_pause(struct fuzz_device *subject)
 /* ---- Requests of the device to the host ---- */
 
 unsigned fuzz_device_end_some(struct fuzz_device *subject, struct fuzz_input *input,
-			      uint32_t block_bytes)
+			      const struct fuzz_ends *ends)
 {
-	static const int errors[] = { EIO, ENOSPC, EAGAIN, EINTR, EOPNOTSUPP };
 	unsigned faults = 0;
 
-	for (unsigned left = 1 + fuzz_below(input, 8); left && played_ring_held(); left--) {
+	for (unsigned left = 1 + fuzz_below(input, ends->most); left && played_ring_held(); left--) {
 		unsigned which = fuzz_below(input, played_ring_held());
 		uint8_t choice = fuzz_u8(input);
 
-		if (choice < 200) {
+		if (choice < ends->short_from) {
 			played_ring_finish(which, UINT64_MAX);
 		} else if (choice < 240) {
-			played_ring_finish(which, block_bytes * (choice - 199u));
+			played_ring_finish(which,
+					   ends->block_bytes * (choice - ends->short_from + 1u));
 		} else {
-			played_ring_refuse(which, errors[choice % ARRAY_SIZE(errors)]);
+			played_ring_refuse(which, ends->errors[choice % ends->error_count]);
 			faults++;
 		}
 		fuzz_device_run(subject);

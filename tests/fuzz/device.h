@@ -45,6 +45,18 @@ void fuzz_device_create(struct fuzz_device *subject, const struct fuzz_device_co
 void fuzz_device_begin(struct fuzz_device *subject, struct fuzz_input *input, uint64_t features,
 		       const struct fuzz_queue *queues, unsigned count);
 
+/* A target's share of the work on an input. */
+struct fuzz_driver {
+	void (*begin)(struct fuzz_input *input);
+	void (*step)(struct fuzz_input *input);
+	/* Nothing is held back any more; what has to come of that has come. */
+	void (*settle)(struct fuzz_input *input);
+	void (*reset)(struct fuzz_input *input);
+};
+
+/* The whole of an input. */
+void fuzz_device_play(const struct fuzz_driver *driver, struct fuzz_input *input);
+
 /* Until the worker has nothing to do but wait, and then looks at the interrupts. */
 void fuzz_device_run(struct fuzz_device *subject);
 
@@ -54,9 +66,18 @@ void fuzz_device_reset(struct fuzz_device *subject, struct fuzz_input *input);
 /* Or goes on. */
 void fuzz_device_pause(struct fuzz_device *subject);
 
-/* Lets the input end some, cut some short, fail some (faults: how many). */
+/* How requests of a device to the host end, by a byte of the input each. */
+struct fuzz_ends {
+	unsigned most;	   /* at once */
+	uint8_t short_from; /* bytes below that: as they should; from there on, short by blocks */
+	uint32_t block_bytes;
+	const int *errors; /* from 240 on */
+	unsigned error_count;
+};
+
+/* Lets the input end one or more that are held; how many of them failed. */
 unsigned fuzz_device_end_some(struct fuzz_device *subject, struct fuzz_input *input,
-			      uint32_t block_bytes);
+			      const struct fuzz_ends *ends);
 void fuzz_device_end_all(struct fuzz_device *subject, struct fuzz_input *input);
 
 /*

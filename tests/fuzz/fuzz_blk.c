@@ -6,6 +6,7 @@
  * read that no write got in the way of has the model's bytes; no byte of the
  * image changes that no request was for, and the file never grows.
  */
+#include <errno.h>
 #include <linux/virtio_blk.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -403,6 +404,20 @@ static void reset(struct fuzz_input *input)
 	memcpy(disk.model, disk.file, IMAGE_BYTES);
 }
 
+static void end_some(struct fuzz_input *input)
+{
+	static const int errors[] = { EIO, ENOSPC, EAGAIN, EINTR, EOPNOTSUPP };
+	struct fuzz_ends ends = {
+		.most = 8,
+		.short_from = 200,
+		.block_bytes = disk.image->direct ? 512 : 100,
+		.errors = errors,
+		.error_count = ARRAY_SIZE(errors),
+	};
+
+	disk.faults += fuzz_device_end_some(&disk.device, input, &ends);
+}
+
 static void step(struct fuzz_input *input)
 {
 	uint8_t choice = fuzz_u8(input);
@@ -417,8 +432,7 @@ static void step(struct fuzz_input *input)
 		fuzz_device_run(&disk.device);
 		break;
 	case 9 ... 10:
-		disk.faults += fuzz_device_end_some(&disk.device, input,
-						    disk.image->direct ? 512 : 100);
+		end_some(input);
 		break;
 	case 11:
 		take(input, index);
@@ -468,17 +482,14 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
+	static const struct fuzz_driver driver = { begin, step, settle, reset };
 	struct fuzz_input input = fuzz_input(data, size);
 
 	memcpy(disk.file, disk.begin, IMAGE_BYTES);
 	memcpy(disk.model, disk.begin, IMAGE_BYTES);
 	memset(disk.changes, 0, sizeof(disk.changes));
 	disk.faults = 0;
-	begin(&input);
-	while (fuzz_more(&input))
-		step(&input);
-	settle(&input);
-	reset(&input);
+	fuzz_device_play(&driver, &input);
 	played_ring_hold(false);
 	return 0;
 }

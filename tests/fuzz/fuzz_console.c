@@ -438,18 +438,16 @@ static void let_time_pass(void)
 
 static void end_some(struct fuzz_input *input)
 {
-	for (unsigned left = 1 + fuzz_below(input, 4); left && played_ring_held(); left--) {
-		unsigned which = fuzz_below(input, played_ring_held());
-		uint8_t choice = fuzz_u8(input);
+	static const int errors[] = { EINTR, EAGAIN };
+	static const struct fuzz_ends ends = {
+		.most = 4,
+		.short_from = 160,
+		.block_bytes = 1,
+		.errors = errors,
+		.error_count = ARRAY_SIZE(errors),
+	};
 
-		if (choice < 160)
-			played_ring_finish(which, UINT64_MAX);
-		else if (choice < 240)
-			played_ring_finish(which, choice - 159u);
-		else
-			played_ring_refuse(which, choice & 1 ? EAGAIN : EINTR);
-		fuzz_device_run(&box.device);
-	}
+	fuzz_device_end_some(&box.device, input, &ends);
 }
 
 static void step_control(struct fuzz_input *input, uint8_t choice)
@@ -564,13 +562,10 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
+	static const struct fuzz_driver driver = { begin, step, settle, reset };
 	struct fuzz_input input = fuzz_input(data, size);
 
-	begin(&input);
-	while (fuzz_more(&input))
-		step(&input);
-	settle(&input);
-	reset(&input);
+	fuzz_device_play(&driver, &input);
 	drain_typed();
 	return 0;
 }

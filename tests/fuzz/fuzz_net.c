@@ -364,12 +364,9 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
+	static const struct fuzz_driver driver = { begin, step, settle, reset };
 	struct fuzz_input input = fuzz_input(data, size);
 
-	begin(&input);
-	while (fuzz_more(&input))
-		step(&input);
-	settle(&input);
-	reset(&input);
+	fuzz_device_play(&driver, &input);
 	return 0;
 }

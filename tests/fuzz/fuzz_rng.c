@@ -75,6 +75,11 @@ static void begin(struct fuzz_input *input)
 	fuzz_device_begin(&dice.device, input, 0, &queue, 1);
 }
 
+static void reset(struct fuzz_input *input)
+{
+	fuzz_device_reset(&dice.device, input);
+}
+
 static void step(struct fuzz_input *input)
 {
 	struct guest_queue *queue = dice.device.guest.queues;
@@ -106,7 +111,7 @@ static void step(struct fuzz_input *input)
 		fuzz_queue_publish(queue);
 		break;
 	default:
-		fuzz_device_reset(&dice.device, input);
+		reset(input);
 		begin(input);
 		break;
 	}
@@ -125,13 +130,10 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
+	static const struct fuzz_driver driver = { begin, step, settle, reset };
 	struct fuzz_input input = fuzz_input(data, size);
 
 	dice.given = 0;
-	begin(&input);
-	while (fuzz_more(&input))
-		step(&input);
-	settle(&input);
-	fuzz_device_reset(&dice.device, &input);
+	fuzz_device_play(&driver, &input);
 	return 0;
 }
