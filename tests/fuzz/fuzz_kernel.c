@@ -112,8 +112,7 @@ static void make_kernel(struct fuzz_input *input)
 {
 	uint8_t choice = fuzz_u8(input);
 
-	memset(made.bytes, 0, sizeof(made.bytes));
-	made.length = 0;
+	made_file_clear(&made);
 	if (choice % 4 < 2)
 		make_bzimage(input);
 	else if (choice % 4 == 2)

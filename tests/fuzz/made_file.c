@@ -17,6 +17,11 @@ void made_file_open(struct boot_file *file, const char *role)
 	fuzz_check(file->fd >= 0);
 }
 
+void made_file_clear(struct made_file *made)
+{
+	memset(made, 0, sizeof(*made));
+}
+
 void made_file_bend(struct made_file *made, struct fuzz_input *input, size_t limit)
 {
 	for (unsigned left = fuzz_u8(input) % 16; left; left--) {

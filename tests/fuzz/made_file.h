@@ -19,6 +19,7 @@ struct made_file {
 /* An empty one, for made_file_store(). */
 void made_file_open(struct boot_file *file, const char *role);
 
+void made_file_clear(struct made_file *made);
 /* Bytes anywhere in the first `limit` are replaced, as often as the input wants. */
 void made_file_bend(struct made_file *made, struct fuzz_input *input, size_t limit);
 /* Some of its end is missing, or all that is left of the input follows. */
