@@ -4,30 +4,17 @@
 #include <string.h>
 
 #include "base/fd.h"
+#include "tests/fuzz/subject.h"
 
 /* ---- Life ---- */
 
-void fuzz_device_create(struct fuzz_device *subject, const struct fuzz_device_config *config)
+void fuzz_device_create(struct fuzz_device *subject, const struct virtio_type *type,
+			const void *options)
 {
-	struct worker_config worker_config = {
-		.name = "fuzz",
-		.entries = 256,
-		.files = config->files,
-	};
-	static struct worker *workers[1];
-	static struct virtio_deps deps;
-
 	guest_init(&subject->guest);
-	fuzz_check(!worker_create(&subject->worker, &worker_config));
-	workers[0] = &subject->worker;
-	deps = (struct virtio_deps){
-		.name = "subject",
-		.memory = &subject->guest.memory,
-		.workers = workers,
-		.worker_count = 1,
-		.packed_ring = true,
-	};
-	fuzz_check(!config->type->create(config->options, &deps, &subject->device));
+	played_ring_worker(&subject->worker);
+	fuzz_check(!type->create(options, subject_deps(&subject->worker, &subject->guest.memory),
+				 &subject->device));
 }
 
 void fuzz_device_begin(struct fuzz_device *subject, struct fuzz_input *input, uint64_t features,

@@ -29,14 +29,9 @@ struct fuzz_queue {
 	uint32_t data_bytes;
 };
 
-struct fuzz_device_config {
-	const struct virtio_type *type;
-	const void *options;
-	uint16_t files; /* of the worker */
-};
-
 /* Once a program. `options` outlives the device. */
-void fuzz_device_create(struct fuzz_device *subject, const struct fuzz_device_config *config);
+void fuzz_device_create(struct fuzz_device *subject, const struct virtio_type *type,
+			const void *options);
 
 /*
  * From a reset to DRIVER_OK: the features of `features` that are offered; ring

@@ -457,10 +457,6 @@ static void step(struct fuzz_input *input)
 int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
 	static void *options; /* reachable for the leak check */
-	struct fuzz_device_config config = {
-		.type = &virtio_blk,
-		.files = 16,
-	};
 	char text[64];
 
 	(void)argc;
@@ -475,8 +471,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 	snprintf(text, sizeof(text), "/proc/self/fd/%d,format=raw,cache=writeback,queues=%u",
 		 disk.file_fd, QUEUES);
 	fuzz_check(!options_parse("disk", text, virtio_blk.keys, options));
-	config.options = options;
-	fuzz_device_create(&disk.device, &config);
+	fuzz_device_create(&disk.device, &virtio_blk, options);
 	return 0;
 }
 

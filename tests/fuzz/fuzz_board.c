@@ -277,8 +277,6 @@ static void step(struct fuzz_input *input)
 
 int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
-	struct worker_config worker_config = { .name = "fuzz", .entries = 64, .files = 16 };
-
 	(void)argc;
 	(void)argv;
 	log_set_level(LOG_LEVEL_ERROR);
@@ -286,7 +284,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 	gpio_fd = event_fd_create();
 	clock_fd = event_fd_create();
 	fuzz_check(!bus_init(&bus) && !request_line_init(&requests));
-	fuzz_check(!worker_create(&worker, &worker_config));
+	played_ring_worker(&worker);
 	fuzz_check(!i8042_init(&i8042, &bus, KEYBOARD_PORT, &requests));
 	fuzz_check(!pvpanic_init(&pvpanic, &bus, PANIC_PORT, &requests));
 	fuzz_check(!power_init(&power, &(struct power_config){

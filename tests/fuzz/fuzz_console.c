@@ -540,11 +540,6 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
 	static char names[][8] = { "con", "data.0" };
 	static char path[] = "played";
-	struct fuzz_device_config config = {
-		.type = &virtio_console,
-		.options = &box.options,
-		.files = 64,
-	};
 
 	(void)argc;
 	(void)argv;
@@ -556,7 +551,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 		box.options.ports[i].name = i < ARRAY_SIZE(names) ? names[i] : NULL;
 		box.options.ports[i].type = i ? CONSOLE_PORT_DATA : CONSOLE_PORT_CONSOLE;
 	}
-	fuzz_device_create(&box.device, &config);
+	fuzz_device_create(&box.device, &virtio_console, &box.options);
 	return 0;
 }
 

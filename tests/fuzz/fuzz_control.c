@@ -207,13 +207,11 @@ static void remove_directory(void)
 
 int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
-	struct worker_config config = { .name = "fuzz", .entries = 256, .files = 64 };
-
 	(void)argc;
 	(void)argv;
 	log_set_level(LOG_LEVEL_ERROR);
 	fuzz_check(mkdtemp(directory) && !setenv("XDG_RUNTIME_DIR", directory, 1));
-	fuzz_check(!worker_create(&worker, &config));
+	played_ring_worker(&worker);
 	fuzz_check(!control_create(&control, "fuzzed", &worker, &handler) && control);
 	atexit(remove_directory);
 	for (unsigned i = 0; i < CLIENTS; i++)

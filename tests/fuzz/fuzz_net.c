@@ -348,8 +348,6 @@ static int card_create(const void *options, const struct virtio_deps *deps,
 
 int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
-	struct fuzz_device_config config = { .type = &card_type, .files = 32 };
-
 	(void)argc;
 	(void)argv;
 	card_type = virtio_net;
@@ -357,7 +355,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 	played_link_init(&card.link, &card.device.worker);
 	card.link.sent = sent;
 	card.device.end_more = release;
-	fuzz_device_create(&card.device, &config);
+	fuzz_device_create(&card.device, &card_type, NULL);
 	card.net = net_of(card.device.device);
 	return 0;
 }

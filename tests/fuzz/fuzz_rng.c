@@ -119,12 +119,10 @@ static void step(struct fuzz_input *input)
 
 int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
-	struct fuzz_device_config config = { .type = &virtio_rng, .files = 16 };
-
 	(void)argc;
 	(void)argv;
 	dice.limit = 1; /* creating it asks for a byte */
-	fuzz_device_create(&dice.device, &config);
+	fuzz_device_create(&dice.device, &virtio_rng, NULL);
 	return 0;
 }
 

@@ -377,12 +377,11 @@ static void end(void)
 
 int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
-	struct worker_config config = { .name = "fuzz", .entries = 256, .files = 64 };
-
 	(void)argc;
 	(void)argv;
 	log_set_level(LOG_LEVEL_ERROR);
-	fuzz_check(!worker_create(&worker, &config) && !bus_init(&bus));
+	played_ring_worker(&worker);
+	fuzz_check(!bus_init(&bus));
 	irq_fd = event_fd_create();
 	return 0;
 }

@@ -14,9 +14,9 @@
 #include "base/fd.h"
 #include "tests/fuzz/fuzz.h"
 #include "tests/fuzz/played_ring.h"
+#include "tests/fuzz/subject.h"
 #include "tests/unit/bus_guest.h"
 #include "tests/unit/fake_kvm.h"
-#include "virtio/registers.h"
 #include "virtio/virtio_pci.h"
 
 #define ECAM_GPA 0xe0000000
@@ -601,17 +601,9 @@ static void host_create(void)
 static void device_create(void)
 {
 	static const uint8_t writable[CONFIG_BYTES] = { [WRITABLE_BYTE] = WRITABLE_MASK };
-	static struct worker *const workers[] = { &worker };
-	struct virtio_deps deps = {
-		.name = "subject",
-		.memory = &memory,
-		.workers = workers,
-		.worker_count = 1,
-		.packed_ring = true,
-	};
 	struct virtio_device_config device_config = {
 		.type = &subject_type,
-		.deps = &deps,
+		.deps = subject_deps(&worker, &memory),
 		.features = OWN_FEATURES,
 		.config = config,
 		.config_size = CONFIG_BYTES,
@@ -620,9 +612,7 @@ static void device_create(void)
 		.queue_count = QUEUES,
 	};
 
-	fuzz_check(!virtio_device_init(&device, &device_config));
-	for (unsigned i = 0; i < QUEUES; i++)
-		fuzz_check(!virtqueue_init(&queues[i], &device, (uint16_t)i, QUEUE_MAX, &worker));
+	subject_init(&device, &device_config, QUEUE_MAX);
 	fuzz_check(!virtio_pci_create(&transport, &device, &host));
 }
 
@@ -640,12 +630,10 @@ static void find_window(void)
 
 int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
-	struct worker_config worker_config = { .name = "fuzz", .entries = 256, .files = 64 };
-
 	(void)argc;
 	(void)argv;
 	log_set_level(LOG_LEVEL_ERROR);
-	fuzz_check(!worker_create(&worker, &worker_config));
+	played_ring_worker(&worker);
 	host_create();
 	device_create();
 	find_window();

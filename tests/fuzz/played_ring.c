@@ -379,6 +379,13 @@ void __wrap_fd_close(int *fd)
 
 /* ---- For targets ---- */
 
+void played_ring_worker(struct worker *worker)
+{
+	struct worker_config config = { .name = "fuzz", .entries = SQES, .files = 64 };
+
+	fuzz_check(!worker_create(worker, &config));
+}
+
 void played_ring_run(struct worker *worker)
 {
 	worker_run(worker);

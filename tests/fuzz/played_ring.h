@@ -16,6 +16,9 @@
 
 #include "core/worker.h"
 
+/* A worker on it; once a program. */
+void played_ring_worker(struct worker *worker);
+
 /* Runs the worker's loop until it has nothing to do but wait. */
 void played_ring_run(struct worker *worker);
 

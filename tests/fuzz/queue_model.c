@@ -7,6 +7,7 @@
 #include "base/fd.h"
 #include "tests/fuzz/guest.h"
 #include "tests/fuzz/played_ring.h"
+#include "tests/fuzz/subject.h"
 
 #define QUEUES 2
 #define ORDER 256 /* more than can be on their way */
@@ -138,28 +139,17 @@ static const struct virtio_type subject_type = {
 
 static void subject_create(void)
 {
-	static struct worker *workers[] = { &worker };
 	static uint8_t config[8];
-	struct virtio_deps deps = {
-		.name = "subject",
-		.memory = &guest.memory,
-		.workers = workers,
-		.worker_count = 1,
-		.packed_ring = true,
-	};
 	struct virtio_device_config device_config = {
 		.type = &subject_type,
-		.deps = &deps,
+		.deps = subject_deps(&worker, &guest.memory),
 		.config = config,
 		.config_size = sizeof(config),
 		.queues = subject.virtqueues,
 		.queue_count = QUEUES,
 	};
 
-	fuzz_check(!virtio_device_init(&subject.device, &device_config));
-	for (unsigned i = 0; i < QUEUES; i++)
-		fuzz_check(!virtqueue_init(&subject.virtqueues[i], &subject.device, (uint16_t)i,
-					   GUEST_HEADS_MAX, &worker));
+	subject_init(&subject.device, &device_config, GUEST_HEADS_MAX);
 }
 
 /* ---- The driver ---- */
@@ -565,10 +555,8 @@ static void check_dead(void)
 
 void queue_model_init(void)
 {
-	struct worker_config config = { .name = "fuzz", .entries = 256, .files = 64 };
-
 	guest_init(&guest);
-	fuzz_check(!worker_create(&worker, &config));
+	played_ring_worker(&worker);
 	subject_create();
 }
 
