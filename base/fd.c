@@ -4,8 +4,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <poll.h>
 #include <sys/eventfd.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 int event_fd_create(void)
@@ -49,6 +51,14 @@ int fd_open_standard(void)
 			return -errno;
 	}
 	return 0;
+}
+
+bool fd_in_memory(int fd)
+{
+	struct statfs status;
+
+	return !fstatfs(fd, &status) &&
+	       (status.f_type == TMPFS_MAGIC || status.f_type == RAMFS_MAGIC);
 }
 
 void fd_close(int *fd)

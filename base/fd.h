@@ -32,6 +32,9 @@ bool event_fd_pending(int fd);
  */
 int fd_open_standard(void);
 
+/* Whether it is a file on a file system that is nowhere but in memory. */
+bool fd_in_memory(int fd);
+
 /* Closes *fd if it is >= 0 and sets it to -1. */
 void fd_close(int *fd);
 

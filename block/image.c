@@ -10,12 +10,10 @@
 #include <fcntl.h>
 #include <linux/falloc.h>
 #include <linux/fs.h>
-#include <linux/magic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
-#include <sys/vfs.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -130,18 +128,6 @@ static int image_measure_file(struct image *image, uint64_t *size_bytes)
 	image->physical_block = (uint32_t)min_u64((uint64_t)status.st_blksize,
 						  FILE_PHYSICAL_BLOCK);
 	return 0;
-}
-
-/*
- * A tmpfs refuses I/O that must not block, so the ring would hand each request
- * to a thread of its own, which takes longer than the copy that the request is.
- */
-static bool image_in_memory(const struct image *image)
-{
-	struct statfs status;
-
-	return !image->block_device && !fstatfs(image->fd, &status) &&
-	       (status.f_type == TMPFS_MAGIC || status.f_type == RAMFS_MAGIC);
 }
 
 static int image_measure_device(struct image *image, uint64_t *size_bytes)
@@ -323,7 +309,11 @@ int image_open(struct image *image, const struct image_config *config)
 		return error;
 	}
 	image->can_discard = image_can_punch(image);
-	image->in_memory = image_in_memory(image);
+	/*
+	 * A tmpfs refuses I/O that must not block, so the ring would hand each request
+	 * to a thread of its own, which takes longer than the copy that the request is.
+	 */
+	image->in_memory = !image->block_device && fd_in_memory(image->fd);
 	log_debug("%s: %s: %s, %llu bytes in blocks of %u, %s%s", config->name, config->path,
 		  image->format->name, (unsigned long long)image->capacity_bytes,
 		  image->logical_block, image->direct ? "direct" : "page cache",

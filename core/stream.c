@@ -13,16 +13,22 @@
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/major.h>
 #include <poll.h>
 #include <stdatomic.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <sys/uio.h>
 
 #include "base/bytes.h"
+#include "base/fd.h"
 #include "core/stream_peer.h"
 
 /* Small enough for a slow reader's progress to be seen, and for a pipe to take whole. */
 #define WRITE_BYTES 4096
+/* To a file, where a write may cost a thread of the kernel's; half of what is buffered. */
+#define FILE_WRITE_BYTES (STREAM_OUTPUT_BYTES / 2)
 /* A terminal may answer EIO by mistake while we change between fore- and background. */
 #define READ_FAILURES_MAX 3
 
@@ -226,7 +232,7 @@ static void output_start(struct stream *stream)
 		side->asleep = false;
 	}
 	sqe = worker_sqe(stream->config.worker);
-	io_uring_prep_write(sqe, side->slot, span, (unsigned)min_u64(length, WRITE_BYTES),
+	io_uring_prep_write(sqe, side->slot, span, (unsigned)min_u64(length, side->write_bytes),
 			    (uint64_t)-1);
 	/*
 	 * A terminal takes a write that doesn't fit as a reason to sleep, whatever
@@ -241,7 +247,8 @@ static void output_start(struct stream *stream)
 static void output_drop(struct stream *stream, const char *why)
 {
 	const uint8_t *span;
-	size_t length = min_u64(byte_ring_used_span(&stream->out.ring, &span), WRITE_BYTES);
+	size_t length = min_u64(byte_ring_used_span(&stream->out.ring, &span),
+				stream->out.write_bytes);
 
 	byte_ring_drop(&stream->out.ring, length);
 	stream->dropped_bytes += length;
@@ -328,10 +335,49 @@ size_t stream_write(struct stream *stream, const void *data, size_t length)
 	return taken;
 }
 
+/* What the host takes at once, past the buffer, without making this thread wait. */
+static size_t output_now(struct stream *stream, const struct iovec *iov, unsigned count)
+{
+	struct stream_side *side = &stream->out;
+	ssize_t done;
+
+	if (!side_idle(side) || side->blocks || side->refuses_now || byte_ring_used(&side->ring))
+		return 0;
+	done = pwritev2(side->fd, iov, (int)count, -1, side->in_memory ? 0 : RWF_NOWAIT);
+	side->refuses_now = done < 0 && errno == EOPNOTSUPP;
+	if (done <= 0) /* the ring's write finds out why, and what to do about it */
+		return 0;
+	side->failures = 0;
+	stream->written_bytes += (uint64_t)done;
+	return (size_t)done;
+}
+
+size_t stream_write_parts(struct stream *stream, const struct iovec *iov, unsigned count)
+{
+	size_t now = output_now(stream, iov, count), taken = 0;
+
+	for (; count; count--, iov++) {
+		size_t skip = min_u64(iov->iov_len, now);
+
+		now -= skip;
+		taken += skip;
+		if (skip < iov->iov_len)
+			taken += stream_write(stream, (const uint8_t *)iov->iov_base + skip,
+					      iov->iov_len - skip);
+	}
+	return taken;
+}
+
+size_t stream_room(const struct stream *stream)
+{
+	if (stream->out.ended || (is_socket(stream) && !stream->connected))
+		return STREAM_OUTPUT_BYTES;
+	return byte_ring_room(&stream->out.ring);
+}
+
 bool stream_has_room(struct stream *stream, size_t length)
 {
-	if (byte_ring_room(&stream->out.ring) >= length || stream->out.ended ||
-	    (is_socket(stream) && !stream->connected))
+	if (stream_room(stream) >= length)
 		return true;
 	stream->room_wanted = (uint32_t)length;
 	return byte_ring_room(&stream->out.ring) >= length;
@@ -339,13 +385,21 @@ bool stream_has_room(struct stream *stream, size_t length)
 
 /* ---- Beginning and end ---- */
 
-/* Pipes take a page if they take anything, sockets and files never wait. */
-static bool may_block(int fd)
+/*
+ * How the descriptor is written. Pipes take a page if they take anything,
+ * sockets, files and /dev/null never wait.
+ */
+static void output_set_up(struct stream_side *side)
 {
 	struct stat status;
+	bool known = !fstat(side->fd, &status);
+	bool is_file = known && S_ISREG(status.st_mode);
 
-	return !fstat(fd, &status) && S_ISCHR(status.st_mode) &&
-	       !(fcntl(fd, F_GETFL) & O_NONBLOCK);
+	side->write_bytes = is_file ? FILE_WRITE_BYTES : WRITE_BYTES;
+	side->in_memory = is_file && fd_in_memory(side->fd);
+	side->refuses_now = false;
+	side->blocks = known && S_ISCHR(status.st_mode) && major(status.st_rdev) != MEM_MAJOR &&
+		       !(fcntl(side->fd, F_GETFL) & O_NONBLOCK);
 }
 
 int stream_attach(struct stream *stream, int in_fd, int out_fd)
@@ -368,7 +422,8 @@ int stream_attach(struct stream *stream, int in_fd, int out_fd)
 	stream->in.slot = in_slot;
 	stream->out.fd = out_fd;
 	stream->out.slot = out_slot;
-	stream->out.blocks = out_fd >= 0 && may_block(out_fd);
+	if (out_fd >= 0)
+		output_set_up(&stream->out);
 	stream->connected = true;
 	input_start(stream);
 	output_start(stream);

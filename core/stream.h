@@ -12,6 +12,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/uio.h>
 
 #include "base/log.h"
 #include "core/byte_ring.h"
@@ -54,6 +55,9 @@ struct stream_side {
 	bool busy;    /* op is in flight */
 	bool polling; /* and it waits for readiness */
 	bool blocks;  /* a transfer may block whoever issues it */
+	bool in_memory;	  /* a file that is: a plain write never waits for a disk */
+	bool refuses_now; /* it does not know RWF_NOWAIT */
+	unsigned write_bytes; /* the ring's largest write */
 	bool ended;   /* will never transfer again; of output also read by the device */
 	unsigned failures; /* in a row */
 	_Atomic bool asleep; /* the device's next take or put must wake the worker */
@@ -113,6 +117,15 @@ size_t stream_input_bytes(const struct stream *stream);
  * for its next client.
  */
 size_t stream_write(struct stream *stream, const void *data, size_t length);
+
+/*
+ * The same from several parts, on the worker: what the host takes at once, if
+ * nothing is buffered, is written from where it is.
+ */
+size_t stream_write_parts(struct stream *stream, const struct iovec *iov, unsigned count);
+
+/* How much stream_write() takes now, at most STREAM_OUTPUT_BYTES. */
+size_t stream_room(const struct stream *stream);
 
 /*
  * Whether stream_write() will take this much, at most STREAM_OUTPUT_BYTES; if

@@ -17,6 +17,7 @@
 
 #define STALL_NS UINT64_C(1000000000)
 #define FLUSH_NS UINT64_C(1000000000)
+#define BATCH_PARTS 128
 
 /* ---- Output ---- */
 
@@ -78,15 +79,72 @@ static bool transmit_chain(struct console_port *port)
 	return true;
 }
 
+/* Chains that go to the stream together; as much as it can buffer if the host takes none. */
+struct transmit_batch {
+	uint16_t heads[VIRTQUEUE_PASS_CHAINS];
+	struct iovec parts[BATCH_PARTS];
+	unsigned count, part_count;
+	size_t bytes;
+};
+
+static void batch_end(struct console_port *port, struct transmit_batch *batch)
+{
+	struct boot_trace *trace = port->console->device.deps.trace;
+	size_t taken;
+
+	if (!batch->count)
+		return;
+	taken = stream_write_parts(&port->stream, batch->parts, batch->part_count);
+	for (unsigned i = 0; i < batch->part_count; i++)
+		boot_trace_output(trace, BOOT_CONSOLE, &port->boot_text,
+				  batch->parts[i].iov_base, batch->parts[i].iov_len);
+	port->stream.dropped_bytes += batch->bytes - taken;
+	for (unsigned i = 0; i < batch->count; i++)
+		virtqueue_push(port->transmit, batch->heads[i], 0);
+	batch->count = batch->part_count = 0;
+	batch->bytes = 0;
+}
+
+static bool batch_add(struct console_port *port, struct transmit_batch *batch)
+{
+	const struct chain *chain = &port->chain;
+
+	if (port->dropping || batch->count == ARRAY_SIZE(batch->heads) ||
+	    chain->readable_count > BATCH_PARTS - batch->part_count ||
+	    batch->bytes + chain->readable_bytes > stream_room(&port->stream))
+		return false;
+	for (unsigned i = 0; i < chain->readable_count; i++)
+		batch->parts[batch->part_count++] = chain->readable[i];
+	batch->heads[batch->count++] = chain->head;
+	batch->bytes += chain->readable_bytes;
+	return true;
+}
+
+/* False: it has to go by itself, and the batch has gone before it. */
+static bool batch_take(struct console_port *port, struct transmit_batch *batch)
+{
+	if (batch_add(port, batch))
+		return true;
+	batch_end(port, batch);
+	return batch_add(port, batch);
+}
+
 static void transmit(struct console_port *port)
 {
+	struct transmit_batch batch;
+
+	batch.count = batch.part_count = 0;
+	batch.bytes = 0;
 	while (port->holding || virtqueue_pop(port->transmit, &port->chain)) {
+		if (!port->holding && batch_take(port, &batch))
+			continue;
 		if (!port->holding)
 			port->chain_bytes = port->chain.readable_bytes;
 		port->holding = !transmit_chain(port);
 		if (port->holding)
 			return;
 	}
+	batch_end(port, &batch);
 }
 
 static void port_room(struct stream *stream)

@@ -158,6 +158,34 @@ static size_t put(const void *data, size_t length)
 	return write.taken;
 }
 
+/* Several parts at once, and how much of them the host had when the call was over. */
+struct parts_task {
+	struct worker_task task;
+	struct iovec parts[3];
+	size_t taken;
+	uint64_t at_once;
+};
+
+static void parts_run(struct worker_task *task)
+{
+	struct parts_task *parts = container_of(task, struct parts_task, task);
+	uint64_t before = stream.written_bytes;
+
+	parts->taken = stream_write_parts(&stream, parts->parts, ARRAY_SIZE(parts->parts));
+	parts->at_once = stream.written_bytes - before;
+}
+
+static struct parts_task put_parts(char *data, size_t length)
+{
+	struct parts_task parts = { .task.run = parts_run };
+
+	parts.parts[0] = (struct iovec){ data, length / 2 };
+	parts.parts[1] = (struct iovec){ data + length / 2, 0 };
+	parts.parts[2] = (struct iovec){ data + length / 2, length - length / 2 };
+	worker_call(&worker, &parts.task);
+	return parts;
+}
+
 static void room_run(struct worker_task *task)
 {
 	struct write_task *write = container_of(task, struct write_task, task);
@@ -233,6 +261,80 @@ static void test_file_is_appended_to(void **state)
 	assert_output(fd, "line\nline\n");
 	close(fd);
 	unlink(path);
+}
+
+/* Past the buffer and past the kernel's threads, where the host never waits. */
+static void test_parts_are_written_at_once(void **state)
+{
+	static char bytes[STREAM_OUTPUT_BYTES];
+	struct parts_task parts;
+
+	(void)state;
+	assert_int_equal(open_path("/dev/null"), 0);
+	parts = put_parts(bytes, sizeof(bytes));
+	assert_int_equal(parts.taken, sizeof(bytes));
+	assert_int_equal(parts.at_once, sizeof(bytes));
+	stream_close(&stream, FLUSH_NS);
+}
+
+static void test_file_in_memory_is_written_at_once(void **state)
+{
+	char path[64], text[] = "two parts\n";
+	struct parts_task parts;
+	int fd;
+
+	(void)state;
+	snprintf(path, sizeof(path), "/dev/shm/test_stream.%d", getpid());
+	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	if (fd < 0 || !fd_in_memory(fd)) {
+		fd_close(&fd);
+		skip();
+	}
+	assert_int_equal(open_path(path), 0);
+	parts = put_parts(text, strlen(text));
+	assert_int_equal(parts.at_once, strlen(text));
+	stream_close(&stream, FLUSH_NS);
+	assert_output(fd, text);
+	close(fd);
+	unlink(path);
+}
+
+/* What is buffered goes first, and what the host does not take waits in the buffer. */
+static void test_parts_keep_their_order(void **state)
+{
+	static char bytes[24000], got[sizeof(bytes)];
+	size_t count = 0;
+	int screen[2];
+	struct terminal terminal = { .input_fd = -1 };
+
+	(void)state;
+	assert_int_equal(pipe2(screen, O_CLOEXEC), 0);
+	assert_true(fcntl(screen[1], F_SETPIPE_SZ, 4096) >= 4096);
+	terminal.output_fd = screen[1];
+	for (size_t i = 0; i < sizeof(bytes); i++)
+		bytes[i] = (char)(i * 7 + i / 256);
+	assert_int_equal(open_terminal(&terminal), 0);
+	for (unsigned i = 0; i < 4; i++) {
+		size_t part = sizeof(bytes) / 4;
+
+		if (i % 2)
+			assert_int_equal(put(bytes + i * part, part), part);
+		else
+			assert_int_equal(put_parts(bytes + i * part, part).taken, part);
+	}
+	while (count < sizeof(got)) {
+		struct pollfd poll_fd = { .fd = screen[0], .events = POLLIN };
+		ssize_t n;
+
+		assert_int_equal(poll(&poll_fd, 1, TIMEOUT_MS), 1);
+		n = read(screen[0], got + count, sizeof(got) - count);
+		assert_true(n > 0);
+		count += (size_t)n;
+	}
+	assert_memory_equal(got, bytes, sizeof(bytes));
+	stream_close(&stream, FLUSH_NS);
+	close(screen[0]);
+	close(screen[1]);
 }
 
 static void test_file_gives_no_input(void **state)
@@ -831,6 +933,9 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		ON_WORKER(test_file_is_appended_to),
+		ON_WORKER(test_parts_are_written_at_once),
+		ON_WORKER(test_file_in_memory_is_written_at_once),
+		ON_WORKER(test_parts_keep_their_order),
 		ON_WORKER(test_file_gives_no_input),
 		ON_WORKER(test_paths_that_can_not_be),
 		ON_WORKER(test_fifo_waits_for_its_reader),
