@@ -4,7 +4,6 @@
 
 #include <errno.h>
 #include <sched.h>
-#include <semaphore.h>
 #include <signal.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -14,30 +13,23 @@
 
 #define THREAD_STACK_BYTES (256 * KIB)
 
-/* The starter's; the thread lets go of it before it runs what it is for. */
-struct start {
-	struct thread_config config;
-	int error; /* of the filter */
-	sem_t filtered;
-};
-
 static void *thread_main(void *argument)
 {
-	struct start *start = argument;
-	const struct thread_config config = start->config;
-	char name[16];
+	struct thread *thread = argument;
+	const struct thread_config config = thread->config;
 	int error;
 
-	snprintf(name, sizeof(name), "%s", config.name);
-	pthread_setname_np(pthread_self(), name);
-	error = config.filter ? syscall_filter_install(config.filter) : 0;
-	start->error = -error;
-	sem_post(&start->filtered); /* the last touch: the starter's stack goes */
+	pthread_setname_np(pthread_self(), thread->name);
+	error = config.filter ? -syscall_filter_install(config.filter) : 0;
+	if (!error && config.prepare)
+		error = config.prepare(config.argument);
+	thread->error = error;
+	sem_post(&thread->started); /* the last touch, as it may be gone then */
 	return error ? NULL : config.run(config.argument);
 }
 
 /* The new thread inherits the mask: it is never without it. */
-static int create_deaf(pthread_t *thread, const pthread_attr_t *attributes, struct start *start)
+static int create_deaf(struct thread *thread, const pthread_attr_t *attributes)
 {
 	static const int faults[] = { SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGTRAP, SIGSYS, SIGABRT };
 	sigset_t deaf, old;
@@ -46,10 +38,10 @@ static int create_deaf(pthread_t *thread, const pthread_attr_t *attributes, stru
 	sigfillset(&deaf);
 	for (size_t i = 0; i < ARRAY_SIZE(faults); i++)
 		sigdelset(&deaf, faults[i]);
-	if (start->config.heard_signal)
-		sigdelset(&deaf, start->config.heard_signal);
+	if (thread->config.heard_signal)
+		sigdelset(&deaf, thread->config.heard_signal);
 	pthread_sigmask(SIG_SETMASK, &deaf, &old);
-	error = pthread_create(thread, attributes, thread_main, start);
+	error = pthread_create(&thread->id, attributes, thread_main, thread);
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
 	return error;
 }
@@ -66,27 +58,33 @@ static int processor_set(pthread_attr_t *attributes, const unsigned *processor)
 	return pthread_attr_setaffinity_np(attributes, sizeof(set), &set);
 }
 
-int thread_start(pthread_t *thread, const struct thread_config *config)
+int thread_begin(struct thread *thread, const struct thread_config *config)
 {
-	struct start start = { .config = *config };
 	pthread_attr_t attributes;
 	int error = pthread_attr_init(&attributes);
 
 	if (error)
 		return error;
-	sem_init(&start.filtered, 0, 0);
+	thread->config = *config;
+	snprintf(thread->name, sizeof(thread->name), "%s", config->name);
+	thread->config.name = thread->name;
+	sem_init(&thread->started, 0, 0);
 	pthread_attr_setstacksize(&attributes, THREAD_STACK_BYTES);
 	error = processor_set(&attributes, config->processor);
 	if (!error)
-		error = create_deaf(thread, &attributes, &start);
+		error = create_deaf(thread, &attributes);
 	pthread_attr_destroy(&attributes);
-	if (!error) {
-		while (sem_wait(&start.filtered) < 0 && errno == EINTR)
-			;
-		error = start.error;
-		if (error)
-			pthread_join(*thread, NULL);
-	}
-	sem_destroy(&start.filtered);
+	if (error)
+		sem_destroy(&thread->started);
 	return error;
+}
+
+int thread_await(struct thread *thread)
+{
+	while (sem_wait(&thread->started) < 0 && errno == EINTR)
+		;
+	sem_destroy(&thread->started);
+	if (thread->error)
+		pthread_join(thread->id, NULL);
+	return thread->error;
 }

@@ -185,7 +185,12 @@ static const unsigned *processor_of(const struct vcpu *vcpu)
 	return list ? cpu_list_at(list, vcpu->index) : NULL;
 }
 
-int vcpu_start(struct vcpu *vcpu)
+static int thread_refused(const struct vcpu *vcpu, int error)
+{
+	return fail_host(error, "vcpu%u: start thread: %s", vcpu->index, strerror(error));
+}
+
+int vcpu_begin(struct vcpu *vcpu)
 {
 	char name[16];
 	const struct thread_config config = {
@@ -201,14 +206,19 @@ int vcpu_start(struct vcpu *vcpu)
 	if (error)
 		return error;
 	snprintf(name, sizeof(name), "vcpu%u", vcpu->index);
-	error = thread_start(&vcpu->thread, &config);
+	error = thread_begin(&vcpu->thread, &config);
 	if (error == EINVAL && config.processor)
 		return fail_host(error, "vcpu%u: ringvm may not run on processor %u; name others "
 				 "with --cpu-affinity", vcpu->index, *config.processor);
-	if (error)
-		return fail_host(error, "vcpu%u: start thread: %s", vcpu->index, strerror(error));
-	vcpu->started = true;
-	return 0;
+	return error ? thread_refused(vcpu, error) : 0;
+}
+
+int vcpu_await(struct vcpu *vcpu)
+{
+	int error = thread_await(&vcpu->thread);
+
+	vcpu->started = !error;
+	return error ? thread_refused(vcpu, error) : 0;
 }
 
 void vcpu_set_state(struct vcpu *vcpu, enum vcpu_state wanted)
@@ -226,7 +236,7 @@ void vcpu_set_state(struct vcpu *vcpu, enum vcpu_state wanted)
 	 * interrupts it; so the order of the two is what matters.
 	 */
 	if (vcpu->started && wanted != VCPU_STATE_RUN)
-		pthread_kill(vcpu->thread, kick_signal());
+		pthread_kill(vcpu->thread.id, kick_signal());
 }
 
 void vcpu_wait_parked(struct vcpu *vcpu)
@@ -240,6 +250,6 @@ void vcpu_wait_parked(struct vcpu *vcpu)
 void vcpu_join(struct vcpu *vcpu)
 {
 	if (vcpu->started)
-		pthread_join(vcpu->thread, NULL);
+		pthread_join(vcpu->thread.id, NULL);
 	vcpu->started = false;
 }

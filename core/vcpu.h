@@ -12,6 +12,7 @@
 #include <stdbool.h>
 
 #include "base/log.h"
+#include "core/thread.h"
 #include "core/vm.h"
 
 struct arch_vcpu;
@@ -25,7 +26,7 @@ struct vcpu {
 	struct kvm_run *run;
 	size_t run_bytes;
 	struct arch_vcpu *arch; /* private to x86/ or arm64/: the state a reset returns to */
-	pthread_t thread;
+	struct thread thread;
 	bool started; /* control thread */
 	struct log_limit log_limit; /* own thread */
 	bool ended;   /* own thread: nothing more to run until it has been parked */
@@ -40,8 +41,12 @@ struct vcpu {
 int vcpu_create(struct vcpu *vcpu, struct vm *vm, unsigned index);
 void vcpu_destroy(struct vcpu *vcpu);
 
-/* Control thread. Makes the thread, which runs the guest at once. 0 or a failure, logged. */
-int vcpu_start(struct vcpu *vcpu);
+/*
+ * Control thread. Makes the thread, which runs the guest at once, and waits until
+ * it is there; in two steps, as thread_begin() and thread_await(). 0 or a failure, logged.
+ */
+int vcpu_begin(struct vcpu *vcpu);
+int vcpu_await(struct vcpu *vcpu);
 
 /* Control thread. Asks only; vcpu_wait_parked() and vcpu_join() wait for PARK and QUIT. */
 void vcpu_set_state(struct vcpu *vcpu, enum vcpu_state wanted);

@@ -178,13 +178,19 @@ void vm_destroy(struct vm *vm)
 
 int vm_start_vcpus(struct vm *vm)
 {
-	for (unsigned i = 0; i < vm->vcpu_count; i++) {
-		int error = vcpu_start(&vm->vcpus[i]);
+	unsigned begun = 0;
+	int error = 0;
 
-		if (error)
-			return error;
+	while (!error && begun < vm->vcpu_count) {
+		error = vcpu_begin(&vm->vcpus[begun]);
+		begun += !error;
 	}
-	return 0;
+	for (unsigned i = 0; i < begun; i++) {
+		int failed = vcpu_await(&vm->vcpus[i]);
+
+		error = error ? error : failed;
+	}
+	return error;
 }
 
 static void vcpus_set_state(struct vm *vm, enum vcpu_state wanted)

@@ -327,24 +327,17 @@ static void loop(struct worker *worker)
 	io_uring_unregister_ring_fd(&worker->ring);
 }
 
-struct start_call {
-	struct worker *worker;
-	int error;
-	sem_t claimed;
-};
+static int thread_prepare(void *argument)
+{
+	struct worker *worker = argument;
+
+	worker->thread_id = gettid();
+	return worker_claim(worker);
+}
 
 static void *thread_main(void *argument)
 {
-	struct start_call *start = argument;
-	struct worker *worker = start->worker;
-	int error;
-
-	worker->thread_id = gettid();
-	error = worker_claim(worker);
-	start->error = error;
-	sem_post(&start->claimed); /* the last touch: the starter's stack goes */
-	if (!error)
-		loop(worker);
+	loop(argument);
 	return NULL;
 }
 
@@ -356,47 +349,45 @@ static int thread_refused(const struct worker *worker, int error)
 	return fail_host(error, "%s: start thread: %s", worker->name, strerror(error));
 }
 
-/* The thread, once it has its ring. */
-static int thread_create(struct worker *worker)
+/* `error` is positive, of the thread, or negative and logged. */
+static int not_started(struct worker *worker, int error)
 {
-	struct start_call start = { .worker = worker };
+	worker->running = false;
+	worker->threaded = false;
+	worker->thread_id = 0;
+	return error > 0 ? thread_refused(worker, error) : error;
+}
+
+int worker_begin(struct worker *worker)
+{
 	const struct thread_config config = {
 		.name = worker->name,
+		.prepare = thread_prepare,
 		.run = thread_main,
-		.argument = &start,
+		.argument = worker,
 		.filter = worker->filter,
 		.processor = worker->processor,
 	};
 	int error;
 
-	sem_init(&start.claimed, 0, 0);
-	error = thread_start(&worker->thread, &config);
-	if (error) {
-		error = thread_refused(worker, error);
-	} else {
-		while (sem_wait(&start.claimed) < 0 && errno == EINTR)
-			;
-		error = start.error;
-		if (error)
-			pthread_join(worker->thread, NULL);
-	}
-	sem_destroy(&start.claimed);
-	return error;
+	worker->running = true;
+	worker->threaded = true;
+	error = thread_begin(&worker->thread, &config);
+	return error ? not_started(worker, error) : 0;
+}
+
+int worker_await(struct worker *worker)
+{
+	int error = thread_await(&worker->thread);
+
+	return error ? not_started(worker, error) : 0;
 }
 
 int worker_start(struct worker *worker)
 {
-	int error;
+	int error = worker_begin(worker);
 
-	worker->running = true;
-	worker->threaded = true;
-	error = thread_create(worker);
-	if (error) {
-		worker->running = false;
-		worker->threaded = false;
-		worker->thread_id = 0;
-	}
-	return error;
+	return error ? error : worker_await(worker);
 }
 
 void worker_run(struct worker *worker)
@@ -438,7 +429,7 @@ void worker_stop(struct worker *worker)
 	if (!worker->threaded)
 		return;
 	worker_post(worker, &quit.task);
-	pthread_join(worker->thread, NULL);
+	pthread_join(worker->thread.id, NULL);
 	worker->threaded = false;
 	worker->running = false;
 	worker->thread_id = 0;

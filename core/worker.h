@@ -11,10 +11,10 @@
 #define CORE_WORKER_H
 
 #include <liburing.h>
-#include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "core/thread.h"
 #include "core/worker_poll.h"
 
 /* Embedded in whatever waits for a completion; lives until the last done(). */
@@ -65,7 +65,7 @@ struct job_list {
 struct worker {
 	struct io_uring ring;
 	char name[16];
-	pthread_t thread;
+	struct thread thread;
 	const struct syscall_filter *filter;
 	const unsigned *processor;
 	_Atomic pid_t thread_id; /* 0: not running */
@@ -86,8 +86,10 @@ struct worker {
 /* Makes the ring, restricted to what a data path needs. 0 or a host failure, logged. */
 int worker_create(struct worker *worker, const struct worker_config *config);
 
-/* Starts the thread, deaf to signals (core/thread.h). 0 or a host failure, logged. */
+/* Starts the thread (core/thread.h); in two steps to start many. 0 or a host failure, logged. */
 int worker_start(struct worker *worker);
+int worker_begin(struct worker *worker);
+int worker_await(struct worker *worker);
 
 /* From now on only the caller may run it. 0 or a host failure, logged. */
 int worker_claim(struct worker *worker);
@@ -133,11 +135,8 @@ void worker_cancel(struct worker *worker, struct ring_op *op);
 /* Writes 1 to the eventfd in `slot`, as part of this pass's submission. */
 void worker_signal(struct worker *worker, int slot);
 
-/*
- * ready() is called after each wake-up of `slot` with input (an eventfd need
- * not be read). After unwatch it is not called again, whatever is in flight.
- * 0 or -errno, silent.
- */
+/* ready() is called after each wake-up of `slot` with input (an eventfd need not be read).
+ * After unwatch it is not called again, whatever is in flight. 0 or -errno, silent. */
 int worker_watch(struct worker *worker, struct fd_watch *watch, int slot);
 void worker_unwatch(struct worker *worker, struct fd_watch *watch);
 

@@ -206,6 +206,24 @@ static int watch_fd(struct machine *machine, struct fd_watch *watch, int fd, con
 	return error ? fail_host(-error, "machine: watch %s: %s", what, strerror(-error)) : 0;
 }
 
+/* All of them beside each other: what is waited for is the last. */
+static int io_workers_start(struct machine *machine)
+{
+	unsigned begun = 0;
+	int error = 0;
+
+	while (!error && begun < machine->io_worker_count) {
+		error = worker_begin(&machine->io_workers[begun]);
+		begun += !error;
+	}
+	for (unsigned i = 0; i < begun; i++) {
+		int failed = worker_await(&machine->io_workers[i]);
+
+		error = error ? error : failed;
+	}
+	return error;
+}
+
 /* Parked until every thread is confined: then the guest runs. */
 static int vcpus_start(struct machine *machine)
 {
@@ -245,8 +263,8 @@ static int machine_start(struct machine *machine)
 		error = watch_fd(machine, &machine->signal_watch, machine->signal_fd, "signals");
 	if (!error)
 		error = sandbox_confine(&machine->sandbox);
-	for (unsigned i = 0; !error && i < machine->io_worker_count; i++)
-		error = worker_start(&machine->io_workers[i]);
+	if (!error)
+		error = io_workers_start(machine);
 	if (!error)
 		error = worker_claim(&machine->control);
 	if (!error)

@@ -362,7 +362,7 @@ static uint64_t cpu_us(struct rig *rig)
 	struct timespec time;
 	clockid_t clock;
 
-	assert_int_equal(pthread_getcpuclockid(rig->driver->workers[0].thread, &clock), 0);
+	assert_int_equal(pthread_getcpuclockid(rig->driver->workers[0].thread.id, &clock), 0);
 	clock_gettime(clock, &time);
 	return (uint64_t)time.tv_sec * 1000000 + (uint64_t)time.tv_nsec / 1000;
 }

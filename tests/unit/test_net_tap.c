@@ -460,7 +460,7 @@ static uint64_t cpu_us(struct driver *driver)
 	struct timespec time;
 	clockid_t clock;
 
-	pthread_getcpuclockid(driver->workers[0].thread, &clock);
+	pthread_getcpuclockid(driver->workers[0].thread.id, &clock);
 	clock_gettime(clock, &time);
 	return (uint64_t)time.tv_sec * 1000000 + (uint64_t)time.tv_nsec / 1000;
 }

@@ -65,7 +65,7 @@ int __wrap_pthread_cond_wait(pthread_cond_t *condition, pthread_mutex_t *mutex)
 {
 	(void)condition;
 	pthread_mutex_unlock(mutex);
-	usleep(pthread_equal(pthread_self(), vcpu.thread) ? VCPU_DELAY_US : CONTROL_DELAY_US);
+	usleep(pthread_equal(pthread_self(), vcpu.thread.id) ? VCPU_DELAY_US : CONTROL_DELAY_US);
 	pthread_mutex_lock(mutex);
 	return 0;
 }
@@ -82,7 +82,8 @@ static int setup(void **state)
 	pthread_mutex_init(&vcpu.lock, NULL);
 	pthread_cond_init(&vcpu.changed, NULL);
 	assert_int_equal(request_line_init(&line), 0);
-	return vcpu_start(&vcpu);
+	assert_int_equal(vcpu_begin(&vcpu), 0);
+	return vcpu_await(&vcpu);
 }
 
 static int teardown(void **state)
