@@ -17,14 +17,6 @@
 static struct virtio_device *intx_device;
 static volatile unsigned isr_seen;
 
-static void wait_ns(uint64_t ns)
-{
-	uint64_t end = arch_now_ns() + ns;
-
-	while (arch_now_ns() < end)
-		arch_wait_ns(1000000);
-}
-
 static void set_queue_vector(struct virtio_device *device, uint16_t queue, uint16_t vector)
 {
 	virtio_select(device, queue);

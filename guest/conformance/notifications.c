@@ -19,14 +19,6 @@
 static struct request requests[RING];
 static struct vring_desc tables[RING][REQUEST_PARTS] __attribute__((aligned(16)));
 
-static void wait_ns(uint64_t ns)
-{
-	uint64_t end = arch_now_ns() + ns;
-
-	while (arch_now_ns() < end)
-		arch_wait_ns(1000000);
-}
-
 /* Slot i of the ring holds head i, an indirect request, for good. */
 static void fill_ring(struct virtio_device *device)
 {

@@ -18,14 +18,6 @@
 #define BAD_HEAD      0xfff0
 #define RECEIVE_BYTES 2048
 
-static void wait_ns(uint64_t ns)
-{
-	uint64_t end = arch_now_ns() + ns;
-
-	while (arch_now_ns() < end)
-		arch_wait_ns(1000000);
-}
-
 static bool queue_is_blank(const struct virtio_device *device, uint16_t queue, uint16_t max)
 {
 	bool blank = virtio_queue_max(device, queue) == max &&

@@ -41,6 +41,8 @@ int arch_get(void);
 uint64_t arch_now_ns(void);
 /* Halts with interrupts on until one arrives, `ns` at most. */
 void arch_wait_ns(uint64_t ns);
+/* All of that time, whatever arrives. */
+void wait_ns(uint64_t ns);
 
 /*
  * Message interrupts. A line is a number that counts what arrived; its message, written to the
