@@ -257,7 +257,6 @@ static void take_interrupts(unsigned cpu)
 
 static void c65_retarget(struct virtio_device *device)
 {
-	static bool started;
 	struct virtqueue *queue = subject_queue(device);
 	unsigned good = 0;
 
@@ -265,9 +264,7 @@ static void c65_retarget(struct virtio_device *device)
 		skip("one CPU", "C65 %s: interrupts retargeted under I/O", device->name);
 		return;
 	}
-	if (!started && !arch_cpu_start(1, take_interrupts))
-		bail_out("CPU 1 does not start");
-	started = true;
+	second_cpu_start(take_interrupts);
 	virtio_start(device, virtio_usual_features(device));
 	for (unsigned i = 0; i < RETARGETS; i++) {
 		msix_mask(&device->msix, queue->entry, true);

@@ -163,7 +163,6 @@ static void storm(unsigned cpu)
 
 static void h37_storm(struct virtio_device *device)
 {
-	static bool started;
 	unsigned ms = hostile_count("storm_ms", STORM_MS);
 	uint64_t end, kicks = 0;
 	bool works = true;
@@ -171,9 +170,8 @@ static void h37_storm(struct virtio_device *device)
 	virtio_start(device, virtio_usual_features(device));
 	stormed[stormed_count] = device;
 	stormed_count++;
-	if (platform.cpu_count > 1 && !started && !arch_cpu_start(1, storm))
-		bail_out("CPU 1 does not start");
-	started = true;
+	if (platform.cpu_count > 1)
+		second_cpu_start(storm);
 	storm_kicks = 0;
 	storm_on = true;
 	if (platform.cpu_count > 1)

@@ -238,7 +238,6 @@ static void move_masks(unsigned cpu)
 
 static void h53_race(struct virtio_device *device)
 {
-	static bool started;
 	unsigned all = hostile_count("races", RACE_REQUESTS), good = 0;
 	unsigned count = device->type == VIRTIO_ID_BLOCK ? all : all / 4;
 
@@ -248,9 +247,7 @@ static void h53_race(struct virtio_device *device)
 	}
 	virtio_start(device, virtio_usual_features(device));
 	race_device = device;
-	if (!started && !arch_cpu_start(1, move_masks))
-		bail_out("CPU 1 does not start");
-	started = true;
+	second_cpu_start(move_masks);
 	race_on = true;
 	arch_cpu_interrupt(1, arch_intx_line());
 	while (good < count && interrupts_on(device, subject_queue(device)->line))

@@ -244,8 +244,9 @@ static void test(struct victim *next)
 
 void guest_main(void)
 {
-	if (platform.cpu_count < 2 || !arch_cpu_start(1, second_cpu))
+	if (platform.cpu_count < 2)
 		bail_out("there is no second CPU");
+	second_cpu_start(second_cpu);
 	arena = memory_get_raw(sizeof(*arena), 4096);
 	hostile_run(test);
 }

@@ -72,6 +72,8 @@ bool arch_mmio_unaligned(void);
 
 /* Starts CPU `cpu` (1 ..) in `entry` on a small stack; false if it did not come up in 10 s. */
 bool arch_cpu_start(unsigned cpu, void (*entry)(unsigned cpu));
+/* CPU 1, at the first call; bails out if it did not come up. */
+void second_cpu_start(void (*entry)(unsigned cpu));
 /* Whether the calling CPU is the one that the firmware's tables call `cpu`. */
 bool arch_cpu_is(unsigned cpu);
 /* Raises a line on another CPU. */
