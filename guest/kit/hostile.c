@@ -252,9 +252,13 @@ static void watched(const char *moment)
 
 	if (!param_is_set("watch"))
 		return;
-	note("watch: %s", moment);
-	while (arch_get() < 0 && arch_now_ns() < end)
+	note("watch: %s asks at %lu us", moment, arch_now_ns() / 1000);
+	while (arch_get() < 0) {
+		if (arch_now_ns() >= end)
+			return;
 		hostile_wait(10 * MS);
+	}
+	note("watch: %s was told at %lu us", moment, arch_now_ns() / 1000);
 }
 
 static void add_victim(struct victim *victims, unsigned *count, struct virtio_device *device,
