@@ -6,6 +6,7 @@
  */
 #include "core/syscall_filter.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <linux/seccomp.h>
 #include <pthread.h>
@@ -19,7 +20,10 @@
 #include "core/arch.h"
 #include "core/terminal.h"
 
-/* A rule is at most: load the number, compare, load, mask, compare, allow. */
+/*
+ * A rule on its own is at most: compare the number, load, mask, compare, allow,
+ * refuse. With others of its number it shares the first and the last.
+ */
 #define RULE_LENGTH_MAX 6
 #define PROLOGUE_LENGTH 4
 #define EPILOGUE_LENGTH 1
@@ -42,30 +46,71 @@ static uint32_t argument_offset(uint8_t argument)
 	return (uint32_t)(offsetof(struct seccomp_data, args) + argument * sizeof(uint64_t));
 }
 
-static void emit_rule(struct syscall_filter *filter, const struct syscall_rule *rule)
+/* All the lists as one. */
+struct rules {
+	const struct syscall_rule **at;
+	size_t count;
+	uint32_t refusal;
+};
+
+static bool is_first_of_its_call(const struct rules *rules, size_t index)
 {
-	const struct sock_filter always[] = {
-		LOAD(nr),
-		UNLESS_EQUAL_SKIP(rule->number, 1),
-		RETURN(SECCOMP_RET_ALLOW),
-	};
-	const struct sock_filter conditional[] = {
-		LOAD(nr),
-		UNLESS_EQUAL_SKIP(rule->number, 4),
-		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, argument_offset(rule->argument)),
-		BPF_STMT(BPF_ALU | BPF_AND | BPF_K, rule->mask),
+	for (size_t i = 0; i < index; i++)
+		if (rules->at[i]->number == rules->at[index]->number)
+			return false;
+	return true;
+}
+
+static bool is_always_allowed(const struct rules *rules, unsigned number)
+{
+	for (size_t i = 0; i < rules->count; i++)
+		if (rules->at[i]->number == number && !rules->at[i]->conditional)
+			return true;
+	return false;
+}
+
+static void emit_condition(struct syscall_filter *filter, const struct syscall_rule *rule)
+{
+	const struct sock_filter load =
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, argument_offset(rule->argument));
+	const struct sock_filter mask = BPF_STMT(BPF_ALU | BPF_AND | BPF_K, rule->mask);
+	const struct sock_filter compare[] = {
 		UNLESS_EQUAL_SKIP(rule->value, 1),
 		RETURN(SECCOMP_RET_ALLOW),
 	};
 
-	if (rule->conditional)
-		emit(filter, conditional, sizeof(conditional) / sizeof(*conditional));
-	else
-		emit(filter, always, sizeof(always) / sizeof(*always));
+	emit(filter, &load, 1);
+	if (rule->mask != UINT32_MAX)
+		emit(filter, &mask, 1);
+	emit(filter, compare, sizeof(compare) / sizeof(*compare));
 }
 
-int syscall_filter_build(struct syscall_filter *filter, const struct syscall_list *lists,
-			 size_t list_count, bool log_only)
+/*
+ * One comparison for a call that is another one, and the number stays loaded
+ * for the next: the kernel runs the program once for every call there is when a
+ * thread installs it, so this is time that each thread's start takes.
+ */
+static void emit_call(struct syscall_filter *filter, const struct rules *rules, unsigned number)
+{
+	const struct sock_filter allow = RETURN(SECCOMP_RET_ALLOW);
+	const struct sock_filter refuse = RETURN(rules->refusal);
+	const unsigned start = filter->length;
+
+	filter->length++;
+	if (is_always_allowed(rules, number)) {
+		emit(filter, &allow, 1);
+	} else {
+		for (size_t i = 0; i < rules->count; i++)
+			if (rules->at[i]->number == number)
+				emit_condition(filter, rules->at[i]);
+		emit(filter, &refuse, 1);
+	}
+	assert(filter->length - start - 1U <= UINT8_MAX);
+	filter->code[start] = (struct sock_filter)
+		UNLESS_EQUAL_SKIP(number, filter->length - start - 1);
+}
+
+static void emit_all(struct syscall_filter *filter, const struct rules *rules)
 {
 	const struct sock_filter prologue[PROLOGUE_LENGTH] = {
 		LOAD(arch),
@@ -74,22 +119,38 @@ int syscall_filter_build(struct syscall_filter *filter, const struct syscall_lis
 		RETURN(SECCOMP_RET_KILL_PROCESS),
 		LOAD(nr),
 	};
-	const struct sock_filter epilogue = RETURN(log_only ? SECCOMP_RET_LOG : SECCOMP_RET_TRAP);
-	size_t rules = 0;
+	const struct sock_filter epilogue = RETURN(rules->refusal);
+
+	emit(filter, prologue, PROLOGUE_LENGTH);
+	for (size_t i = 0; i < rules->count; i++)
+		if (is_first_of_its_call(rules, i))
+			emit_call(filter, rules, rules->at[i]->number);
+	emit(filter, &epilogue, EPILOGUE_LENGTH);
+}
+
+int syscall_filter_build(struct syscall_filter *filter, const struct syscall_list *lists,
+			 size_t list_count, bool log_only)
+{
+	struct rules rules = { .refusal = log_only ? SECCOMP_RET_LOG : SECCOMP_RET_TRAP };
+	size_t count = 0;
 
 	for (size_t i = 0; i < list_count; i++)
-		rules += lists[i].count;
+		count += lists[i].count;
 	*filter = (struct syscall_filter){
-		.code = calloc(PROLOGUE_LENGTH + rules * RULE_LENGTH_MAX + EPILOGUE_LENGTH,
+		.code = calloc(PROLOGUE_LENGTH + count * RULE_LENGTH_MAX + EPILOGUE_LENGTH,
 			       sizeof(*filter->code)),
 	};
-	if (!filter->code)
+	rules.at = calloc(count, sizeof(const struct syscall_rule *));
+	if (!filter->code || !rules.at) {
+		free(rules.at);
+		syscall_filter_destroy(filter);
 		return fail_host(ENOMEM, "sandbox: out of memory");
-	emit(filter, prologue, PROLOGUE_LENGTH);
+	}
 	for (size_t i = 0; i < list_count; i++)
 		for (size_t j = 0; j < lists[i].count; j++)
-			emit_rule(filter, &lists[i].rules[j]);
-	emit(filter, &epilogue, EPILOGUE_LENGTH);
+			rules.at[rules.count++] = &lists[i].rules[j];
+	emit_all(filter, &rules);
+	free(rules.at);
 	return 0;
 }
 

@@ -60,8 +60,13 @@ static const struct syscall_rule rules[] = {
 	SYSCALL_ALWAYS(exit_group),
 };
 
+/* Of calls that the first list has as well: more values, another argument, without condition. */
 static const struct syscall_rule more_rules[] = {
 	SYSCALL_ALWAYS(write),
+	SYSCALL_IF_EQUAL(ioctl, 1, 0x4020ae77),
+	SYSCALL_IF_EQUAL(ioctl, 2, 1),
+	SYSCALL_IF_EQUAL(prctl, 0, 1),
+	SYSCALL_ALWAYS(prctl),
 };
 
 static const struct syscall_list lists[] = {
