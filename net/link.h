@@ -47,6 +47,11 @@ struct link_io {
 	void (*done)(struct link_io *io, int result);
 	const struct iovec *iov;
 	unsigned iov_count; /* at most 1024 */
+	/*
+	 * To receive(): rather than -EAGAIN, the next frame that comes; alone in its
+	 * queue, until it is done. A link that can't do so answers -EAGAIN.
+	 */
+	bool may_wait;
 	struct ring_op op;  /* this and below are the link's */
 	struct link_queue *queue;
 };
@@ -85,7 +90,7 @@ struct link_ops {
 	void (*receive)(struct link_queue *queue, struct link_io *io);
 	/* At most one wait for each event. */
 	void (*wait)(struct link_queue *queue, struct link_wait *wait, enum link_event event);
-	/* Makes an end of it soon; done() or ready() still comes. */
+	/* Makes an end of it soon; done() or ready() still comes, with -ECANCELED or what came. */
 	void (*cancel_io)(struct link_queue *queue, struct link_io *io);
 	void (*cancel_wait)(struct link_queue *queue, struct link_wait *wait);
 };

@@ -2,9 +2,10 @@
 /*
  * Frames through a file descriptor and a worker's ring. Reads and writes are made
  * with RWF_NOWAIT: each completes inside the io_uring_enter that submits it, one
- * after the other, so frames keep their order. Without RWF_NOWAIT the ring would
- * park a read that finds nothing, and several parked reads end in any order:
- * receiving is then a plain readv(2) a frame. Sending stays as it is: a tap's
+ * after the other, so frames keep their order. Without RWF_NOWAIT the ring parks
+ * a read that finds nothing, which is asked of one read at a time, as several
+ * parked reads end in any order. Where the file does not know RWF_NOWAIT receiving
+ * is a plain readv(2) a frame. Sending stays as it is: a tap's
  * send buffer has no bound for which a write could be parked. The queue's worker.
  */
 #include "net/link_file.h"
@@ -143,7 +144,8 @@ void link_file_receive(struct link_queue *queue, struct link_io *io)
 		return;
 	}
 	sqe = worker_sqe(file->worker);
-	io_uring_prep_readv2(sqe, file->slot, io->iov, io->iov_count, 0, RWF_NOWAIT);
+	io_uring_prep_readv2(sqe, file->slot, io->iov, io->iov_count, 0,
+			     io->may_wait ? 0 : RWF_NOWAIT);
 	io->queue = queue;
 	io->op.done = receive_done;
 	file_arm(file, sqe, &io->op);

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
  * Frames from the link straight into the guest's buffers. While idle it waits
- * for the link to be readable; then it reads a batch of frames at once, each
+ * for the link to be readable, or, when frames come one by one, in a read that
+ * ends with the next; then it reads a batch of frames at once, each
  * into buffers for a frame of the size that came of late and, behind them, into
  * a tail of its own memory. So no frame is lost by a wrong guess: what landed in
  * the tail is copied into further buffers, for which it waits a moment, and the
@@ -18,6 +19,7 @@
 
 #define TAIL_BYTES (68 * KIB)	/* more than any frame: one that fills it was cut */
 #define BATCH_MIN 2		/* one frame, and the news that there is no other */
+#define LONE_MAX 15		/* frames taken one by one before a batch asks for others */
 #define HOLD_NS (100 * UINT64_C(1000000)) /* that a frame waits for buffers it lacks */
 #define SPAN_SURPLUS_BATCHES 16 /* before the guess shrinks */
 
@@ -337,18 +339,36 @@ static bool frame_deliver(struct net_pair *pair, struct net_place *place)
 
 /* ---- Batches ---- */
 
-static void receive_adapt(struct net_receive *receive, unsigned filled, uint64_t largest)
+static void receive_adapt_batch(struct net_receive *receive, unsigned filled)
 {
 	if (filled == receive->place_count && filled == receive->batch)
 		receive->batch = (unsigned)min_u64(receive->batch * 2u, NET_BATCH);
 	else if (filled <= receive->batch / 4)
 		receive->batch = (unsigned)max_u64(receive->batch / 2, BATCH_MIN);
-	if (!filled)
-		return;
+}
+
+static void receive_adapt_span(struct net_receive *receive, uint64_t largest)
+{
 	if (largest > receive->span_bytes / 2)
 		receive->span_surplus = 0;
 	if (largest > receive->span_bytes || ++receive->span_surplus > SPAN_SURPLUS_BATCHES)
 		receive->span_bytes = largest;
+}
+
+/*
+ * A frame for which a link was waited and that nothing followed: the next may
+ * come alone too, and is then waited for by the read itself, which saves a call.
+ */
+static void receive_adapt_wait(struct net_receive *receive, unsigned filled)
+{
+	receive->burst += filled;
+	if (receive->parked && filled) {
+		receive->readable = !--receive->lone_left;
+	} else if (!receive->readable) {
+		receive->lone = !receive->parked && receive->burst == 1 ?
+					(unsigned)min_u64(2 * receive->lone + 1, LONE_MAX) : 0;
+		receive->lone_left = receive->lone;
+	}
 }
 
 /* Every read has been answered: what has come, and how to read next time. */
@@ -367,13 +387,19 @@ static void receive_settle(struct net_pair *pair)
 			place->frame_bytes = (uint64_t)place->result +
 					     (pair->link->link->header ? 0 : NET_HEADER_BYTES);
 			filled++;
-		} else if (place->result != -EAGAIN && pair->active) {
+		} else if (place->result != -EAGAIN && place->result != -ECANCELED &&
+			   pair->active) {
 			net_link_lost(pair->net, place->result);
 		}
 		largest = max_u64(largest, place->frame_bytes);
 		place_hold(receive, place, place->frame_bytes);
 	}
-	receive_adapt(receive, filled, largest);
+	if (!receive->parked)
+		receive_adapt_batch(receive, filled);
+	if (filled)
+		receive_adapt_span(receive, largest);
+	receive_adapt_wait(receive, filled);
+	receive->parked = false;
 	receive->delivered = 0;
 }
 
@@ -447,12 +473,35 @@ static void receive_batch(struct net_pair *pair)
 		struct net_place *place = &receive->places[issued++];
 
 		place->result = 0;
+		place->io.may_wait = false;
 		receive->pending++;
 		pair->link->link->ops->receive(pair->link, &place->io);
 		if (place->result < 0)
 			receive->place_count = issued;
 	}
 	receive_answered(pair);
+}
+
+/* Waits for the link, in a read of the next frame if that is likely to come alone. */
+static void receive_wait(struct net_pair *pair)
+{
+	struct net_receive *receive = &pair->receive;
+	struct net_place *place = receive->places;
+
+	receive->burst = 0;
+	/* Either ends before the queue has drained: a buffer is in flight all the while. */
+	if (!receive->lone_left) {
+		receive->waiting = true;
+		pair->link->link->ops->wait(pair->link, &receive->wait, LINK_READABLE);
+		return;
+	}
+	receive->iov_count = 0;
+	place_add(pair, 0);
+	place->result = 0;
+	place->io.may_wait = true;
+	receive->parked = true;
+	receive->pending = 1;
+	pair->link->link->ops->receive(pair->link, &place->io);
 }
 
 static void receive_ready(struct link_wait *wait, int result)
@@ -492,28 +541,28 @@ void net_receive_kick(struct net_pair *pair)
 		buffers_fill(receive, 1, 0);
 	if (!receive->buffer_count)
 		return;
-	if (receive->readable) {
+	if (receive->readable)
 		receive_batch(pair);
-		return;
-	}
-	/* It ends before the queue has drained: a buffer is in flight all the while. */
-	receive->waiting = true;
-	pair->link->link->ops->wait(pair->link, &receive->wait, LINK_READABLE);
+	else
+		receive_wait(pair);
 }
 
 void net_receive_deactivate(struct net_pair *pair)
 {
-	if (pair->receive.waiting)
-		pair->link->link->ops->cancel_wait(pair->link, &pair->receive.wait);
+	struct net_receive *receive = &pair->receive;
+
+	if (receive->waiting)
+		pair->link->link->ops->cancel_wait(pair->link, &receive->wait);
+	else if (receive->parked)
+		pair->link->link->ops->cancel_io(pair->link, &receive->places[0].io);
 }
 
 void net_receive_stop(struct net_pair *pair)
 {
 	struct net_receive *receive = &pair->receive;
 
-	if (receive->waiting)
-		pair->link->link->ops->cancel_wait(pair->link, &receive->wait);
-	else if (!receive->pending)
+	net_receive_deactivate(pair);
+	if (!receive->waiting && !receive->pending)
 		receive_deliver(pair); /* what is left of it, and gives back */
 }
 
@@ -526,6 +575,7 @@ void net_receive_start(struct net_pair *pair, struct virtqueue *queue)
 	receive->span_bytes = 0;
 	receive->span_surplus = 0;
 	receive->readable = true; /* which a first read finds out */
+	receive->lone = receive->lone_left = 0;
 }
 
 int net_receive_init(struct net_pair *pair)

@@ -48,6 +48,10 @@ struct net_receive {
 	uint64_t span_bytes;   /* of buffers for each read: follows the size of frames */
 	unsigned span_surplus; /* batches in a row that needed far less */
 	bool readable;	       /* the link may have a frame */
+	bool parked;	       /* the one read of the batch waits in the link for its frame */
+	unsigned lone;	       /* frames to be read so, one by one, before more are looked for */
+	unsigned lone_left;
+	unsigned burst;	       /* frames since the link was waited for */
 	bool waiting;
 	struct link_wait wait;
 	bool holding, hold_over; /* the frame after `delivered` waits for buffers; long enough */

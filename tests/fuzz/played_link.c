@@ -78,6 +78,18 @@ static void answer_receive(struct played_link *link)
 	io->done(io, frame_receive(link, io));
 }
 
+static void answer_parked(struct played_link *link)
+{
+	struct link_io *io = link->parked;
+	bool cancelled = link->cancelled_parked && !link->frame_count;
+
+	link->cancelled_parked = false;
+	if (!io || !(cancelled || link->frame_count || link->lost))
+		return;
+	link->parked = NULL;
+	io->done(io, cancelled ? -ECANCELED : frame_receive(link, io));
+}
+
 static void answer_wait(struct played_link *link, enum link_event event, int result)
 {
 	struct link_wait *wait = link->waits[event];
@@ -100,6 +112,7 @@ static void answer_all(struct worker_task *task)
 	     left--)
 		answer_receive(link);
 	link->cancelled_sends = false;
+	answer_parked(link);
 	if (link->cancelled_waits) {
 		answer_wait(link, LINK_READABLE, -ECANCELED);
 		answer_wait(link, LINK_WRITABLE, -ECANCELED);
@@ -164,7 +177,12 @@ static void played_receive(struct link_queue *queue, struct link_io *io)
 {
 	struct played_link *link = played_of(queue->link);
 
-	fuzz_check(!queue->index && link->receive_count < PLAYED_IOS);
+	fuzz_check(!queue->index && link->receive_count < PLAYED_IOS && !link->parked);
+	if (io->may_wait && !link->hold && !link->frame_count && !link->lost) {
+		fuzz_check(!link->receive_count);
+		link->parked = io;
+		return;
+	}
 	link->receives[link->receive_count++] = io;
 	if (!link->hold && link->receive_count == 1)
 		answer_receive(link);
@@ -183,8 +201,10 @@ static void played_cancel_io(struct link_queue *queue, struct link_io *io)
 {
 	struct played_link *link = played_of(queue->link);
 
-	(void)io;
-	link->cancelled_sends = true;
+	if (io == link->parked)
+		link->cancelled_parked = true;
+	else
+		link->cancelled_sends = true;
 	played_link_changed(link);
 }
 
@@ -233,7 +253,7 @@ void played_link_init(struct played_link *link, struct worker *worker)
 void played_link_clear(struct played_link *link)
 {
 	fuzz_check(!link->send_count && !link->receive_count);
-	fuzz_check(!link->waits[LINK_READABLE] && !link->waits[LINK_WRITABLE]);
+	fuzz_check(!link->waits[LINK_READABLE] && !link->waits[LINK_WRITABLE] && !link->parked);
 	link->hold = link->full = link->refuses = link->lost = false;
 	link->failures = link->frame_count = 0;
 }

@@ -35,7 +35,8 @@ struct played_link {
 	struct link_io *sends[PLAYED_IOS], *receives[PLAYED_IOS];
 	unsigned send_count, receive_count;
 	struct link_wait *waits[LINK_WRITABLE + 1];
-	bool cancelled_waits, cancelled_sends;
+	struct link_io *parked; /* the receive that waits for a frame, or NULL */
+	bool cancelled_waits, cancelled_sends, cancelled_parked;
 	struct played_frame frames[PLAYED_FRAMES]; /* to the guest */
 	unsigned frame_count;
 

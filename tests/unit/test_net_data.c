@@ -542,6 +542,69 @@ static void pauses_and_resumes(void **state)
 	(void)state;
 }
 
+struct parked_task {
+	struct worker_task task;
+	struct net_pair *pair;
+	bool parked;
+};
+
+static void parked_run(struct worker_task *task)
+{
+	struct parked_task *parked = container_of(task, struct parked_task, task);
+
+	parked->parked = parked->pair->receive.parked;
+}
+
+/* Whether a read waits in the link, or soon does. */
+static bool becomes_parked(struct rig *rig)
+{
+	struct parked_task parked = { { parked_run }, &rig->net->pairs[0], false };
+
+	for (unsigned i = 0; i < RIG_TIMEOUT_MS && !parked.parked; i++) {
+		worker_call(parked.pair->worker, &parked.task);
+		if (!parked.parked)
+			rig_nap_ms(1);
+	}
+	return parked.parked;
+}
+
+/* Frames that come one by one are waited for by the read itself, which is let go of at any time. */
+static void reads_lone_frames_as_they_come(void **state)
+{
+	struct rig *rig = rig_begin(&(struct rig_config){ 0 });
+	uint64_t mark = driver_mark(rig->driver);
+
+	(void)state;
+	if (!rig_wire_nowait(rig)) {
+		rig_destroy(rig);
+		skip();
+	}
+	for (unsigned round = 0; round < 5; round++) {
+		rx_post(rig, 0, 128, 1536);
+		for (unsigned i = 0; i < 40; i++) {
+			rx_expect(rig, 0, i % 8 ? 60 : 4000, i);
+			assert_true(becomes_parked(rig));
+		}
+		/* Larger ones than the read has buffers for are completed from the tail. */
+		for (unsigned i = 0; i < 20; i++)
+			send_made(rig, i % 3 ? 60 : 5000, i);
+		for (unsigned i = 0; i < 20; i++)
+			take_made(rig, i % 3 ? 60 : 5000, i);
+		rx_expect(rig, 0, 60, round);
+		assert_true(becomes_parked(rig));
+		driver_reset(rig->driver);
+		send_made(rig, 100, round); /* which nobody reads into the old buffers */
+		driver_rewind(rig->driver, mark);
+		driver_begin(rig->driver);
+		rx_post(rig, 0, 8, 1536);
+		take_made(rig, 100, round);
+		driver_reset(rig->driver);
+		driver_rewind(rig->driver, mark);
+		driver_begin(rig->driver);
+	}
+	rig_destroy(rig);
+}
+
 static unsigned open_files(void)
 {
 	unsigned count = 0;
@@ -815,6 +878,7 @@ int main(void)
 		cmocka_unit_test(holds_a_frame_for_buffers),
 		cmocka_unit_test(drops_short_frames),
 		cmocka_unit_test(pauses_and_resumes),
+		cmocka_unit_test(reads_lone_frames_as_they_come),
 		cmocka_unit_test(serves_again_after_resets),
 		cmocka_unit_test(stands_a_flood),
 		cmocka_unit_test(keeps_checksums_from_who_refused_them),
