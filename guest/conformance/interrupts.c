@@ -2,7 +2,8 @@
 /*
  * C48-C65: configuration generation, ISR and INTx, MSI-X (virtio 1.2, 2.5, 4.1.4.5, 4.1.5.1; PCI
  * 3.0, 6.8.2). With a second CPU, interrupts are retargeted under I/O as well. What needs an event
- * on the host (C49, C50: a resized disk or window, a link) is not made here.
+ * on the host (C49, C50: a resized disk or window, a link) is not made here. `reads` and `retargets`
+ * say how often those are repeated.
  */
 #include "kit/subject.h"
 #include "kit/tap.h"
@@ -49,6 +50,7 @@ static bool quiet_on(struct virtio_device *device, unsigned line)
 
 static void c48_c51_generation(struct virtio_device *device)
 {
+	unsigned reads = (unsigned)param_number("reads", GENERATION_READS);
 	uint8_t first;
 	uint64_t before = arch_line_count(device->lines[0]);
 	bool stable = true;
@@ -60,10 +62,9 @@ static void c48_c51_generation(struct virtio_device *device)
 	ok(arch_line_count(device->lines[0]) == before,
 	   "C51 %s: DRIVER_OK raises no configuration interrupt", device->name);
 	first = common_read8(device, VIRTIO_PCI_COMMON_CFGGENERATION);
-	for (unsigned i = 0; i < GENERATION_READS; i++)
+	for (unsigned i = 0; i < reads; i++)
 		stable = stable && common_read8(device, VIRTIO_PCI_COMMON_CFGGENERATION) == first;
-	ok(stable, "C48 %s: config_generation is stable over %u reads", device->name,
-	   GENERATION_READS);
+	ok(stable, "C48 %s: config_generation is stable over %u reads", device->name, reads);
 	virtio_reset(device);
 }
 
@@ -258,6 +259,7 @@ static void take_interrupts(unsigned cpu)
 static void c65_retarget(struct virtio_device *device)
 {
 	struct virtqueue *queue = subject_queue(device);
+	unsigned retargets = (unsigned)param_number("retargets", RETARGETS);
 	unsigned good = 0;
 
 	if (platform.cpu_count < 2) {
@@ -266,13 +268,13 @@ static void c65_retarget(struct virtio_device *device)
 	}
 	second_cpu_start(take_interrupts);
 	virtio_start(device, virtio_usual_features(device));
-	for (unsigned i = 0; i < RETARGETS; i++) {
+	for (unsigned i = 0; i < retargets; i++) {
 		msix_mask(&device->msix, queue->entry, true);
 		msix_set(&device->msix, queue->entry, arch_line_message(queue->line, i & 1));
 		good += interrupts_on(device, queue->line);
 	}
-	ok(good == RETARGETS, "C65 %s: %u interrupts (scaled from 10^5), each on the other CPU",
-	   device->name, RETARGETS);
+	ok(good == retargets, "C65 %s: %u interrupts (scaled from 10^5), each on the other CPU",
+	   device->name, retargets);
 	virtio_reset(device);
 }
 

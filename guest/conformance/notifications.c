@@ -2,7 +2,8 @@
 /*
  * C69 and C72-C75: running indexes, and the suppression of interrupts and kicks (virtio 1.2, 2.7.7,
  * 2.7.8, 2.7.10). Most rounds offer a ring that was filled once: the work is the device's, not that
- * of a CPU that may be emulated. Counts are scaled from 10^5 and 10^6 for the same reason.
+ * of a CPU that may be emulated. Counts are scaled from 10^5 and 10^6 for the same reason; those of
+ * C74 and C75 are `requests` and `kicks`.
  */
 #include "kit/subject.h"
 #include "kit/tap.h"
@@ -156,12 +157,13 @@ static void c73_event(struct virtio_device *device)
 static void c74_rule(struct virtio_device *device)
 {
 	struct virtqueue *queue = subject_queue(device);
+	unsigned rounds = (unsigned)param_number("requests", RULE_ROUNDS);
 	unsigned kicks = 0, done = 0;
 	struct used used;
 
 	virtio_start(device, virtio_usual_features(device));
 	virtqueue_interrupt_after(queue, 1);
-	for (; done < RULE_ROUNDS; done++) {
+	for (; done < rounds; done++) {
 		struct request *request = &requests[done % 4];
 
 		request_init(request, device, done);
@@ -170,19 +172,20 @@ static void c74_rule(struct virtio_device *device)
 		if (done >= 3 && !virtqueue_wait(queue, &used, ARRIVAL_NS))
 			break;
 	}
-	ok(done == RULE_ROUNDS, "C74 %s: %u requests, kicked only if the device asks, %u times",
-	   device->name, RULE_ROUNDS, kicks);
+	ok(done == rounds, "C74 %s: %u requests, kicked only if the device asks, %u times",
+	   device->name, rounds, kicks);
 	virtio_reset(device);
 }
 
 static void c75_spurious(struct virtio_device *device)
 {
 	struct virtqueue *queue = subject_queue(device);
+	unsigned kicks = (unsigned)param_number("kicks", KICKS);
 
 	virtio_start(device, virtio_usual_features(device));
-	for (unsigned i = 0; i < KICKS; i++)
+	for (unsigned i = 0; i < kicks; i++)
 		mmio_write16(queue->notify_gpa, queue->index);
-	ok(subject_works(device), "C75 %s: %u kicks for nothing do no harm", device->name, KICKS);
+	ok(subject_works(device), "C75 %s: %u kicks for nothing do no harm", device->name, kicks);
 	virtio_reset(device);
 }
 
