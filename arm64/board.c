@@ -29,6 +29,8 @@
 
 #define ID_AA64MMFR0_EL1 ARM64_SYS_REG(3, 0, 0, 7, 0)
 
+enum { SERIAL_IRQ, CLOCK_IRQ, GPIO_IRQ, IRQS };
+
 struct board {
 	const struct board_config *config;
 	struct vm *vm;
@@ -37,12 +39,18 @@ struct board {
 	unsigned granules; /* GRANULE_* of the processors */
 	bool tree_dumped;
 	struct pci_window window64;
-	struct board_irq serial_irq, clock_irq, gpio_irq;
+	struct board_irq irqs[IRQS];
 	struct serial *serial;
 	struct pl031 clock;
 	struct pl061 gpio;
 	struct pvpanic pvpanic;
 	struct pci_host pci_host;
+};
+
+static const uint32_t spis[IRQS] = {
+	[SERIAL_IRQ] = LAYOUT_SERIAL_SPI,
+	[CLOCK_IRQ] = LAYOUT_RTC_SPI,
+	[GPIO_IRQ] = LAYOUT_GPIO_SPI,
 };
 
 static const struct pci_window window32 = {
@@ -91,77 +99,41 @@ static int read_vcpus(struct board *board)
 
 static int make_serial(struct board *board)
 {
-	struct serial_config config = {
+	const struct serial_config config = {
 		.bus = &board->vm->mmio,
 		.base = LAYOUT_SERIAL_GPA,
+		.irq_event_fd = board->irqs[SERIAL_IRQ].event_fd,
 		.terminal = board->config->serial_terminal,
 		.worker = board->config->worker,
 		.trace = board->config->trace,
 	};
-	int error = board_irq_open(&board->serial_irq, &board->vm->irqs, LAYOUT_SERIAL_SPI);
 
-	if (error)
-		return error;
-	config.irq_event_fd = board->serial_irq.event_fd;
-	error = serial_create(&board->serial, &config);
-	if (error)
-		board_irq_close(&board->serial_irq, &board->vm->irqs);
-	return error;
-}
-
-static void destroy_serial(struct board *board)
-{
-	serial_destroy(board->serial);
-	board_irq_close(&board->serial_irq, &board->vm->irqs);
+	return serial_create(&board->serial, &config);
 }
 
 static int make_clock(struct board *board)
 {
-	struct pl031_config config = {
+	const struct pl031_config config = {
 		.bus = &board->vm->mmio,
 		.base = LAYOUT_RTC_GPA,
+		.irq_event_fd = board->irqs[CLOCK_IRQ].event_fd,
 		.worker = board->config->worker,
 	};
-	int error = board_irq_open(&board->clock_irq, &board->vm->irqs, LAYOUT_RTC_SPI);
 
-	if (error)
-		return error;
-	config.irq_event_fd = board->clock_irq.event_fd;
-	error = pl031_init(&board->clock, &config);
-	if (error)
-		board_irq_close(&board->clock_irq, &board->vm->irqs);
-	return error;
-}
-
-static void destroy_clock(struct board *board)
-{
-	pl031_destroy(&board->clock);
-	board_irq_close(&board->clock_irq, &board->vm->irqs);
+	return pl031_init(&board->clock, &config);
 }
 
 static int make_gpio(struct board *board)
 {
-	struct pl061_config config = {
+	const struct pl061_config config = {
 		.bus = &board->vm->mmio,
 		.base = LAYOUT_GPIO_GPA,
+		.irq_event_fd = board->irqs[GPIO_IRQ].event_fd,
 		.worker = board->config->worker,
 		.button_line = LAYOUT_POWER_KEY_LINE,
 	};
-	int error = board_irq_open(&board->gpio_irq, &board->vm->irqs, LAYOUT_GPIO_SPI);
 
-	if (error)
-		return error;
-	config.irq_event_fd = board->gpio_irq.event_fd;
-	error = pl061_init(&board->gpio, &config);
-	if (error)
-		board_irq_close(&board->gpio_irq, &board->vm->irqs);
-	return error;
-}
-
-static void destroy_gpio(struct board *board)
-{
-	pl061_destroy(&board->gpio);
-	board_irq_close(&board->gpio_irq, &board->vm->irqs);
+	return pl061_init(&board->gpio, &config);
 }
 
 static int make_pci_host(struct board *board)
@@ -196,10 +168,13 @@ static int find_window64(struct board *board)
 static int make_devices(struct board *board)
 {
 	struct vm *vm = board->vm;
-	int error = make_serial(board);
+	int error = board_irqs_open(board->irqs, &vm->irqs, spis, IRQS);
 
 	if (error)
 		return error;
+	error = make_serial(board);
+	if (error)
+		goto undo_irqs;
 	error = make_clock(board);
 	if (error)
 		goto undo_serial;
@@ -214,11 +189,13 @@ static int make_devices(struct board *board)
 		return 0;
 	pvpanic_destroy(&board->pvpanic);
 undo_gpio:
-	destroy_gpio(board);
+	pl061_destroy(&board->gpio);
 undo_clock:
-	destroy_clock(board);
+	pl031_destroy(&board->clock);
 undo_serial:
-	destroy_serial(board);
+	serial_destroy(board->serial);
+undo_irqs:
+	board_irqs_close(board->irqs, &vm->irqs, IRQS);
 	return error;
 }
 
@@ -257,9 +234,10 @@ void board_destroy(struct board *board)
 {
 	pci_host_destroy(&board->pci_host);
 	pvpanic_destroy(&board->pvpanic);
-	destroy_gpio(board);
-	destroy_clock(board);
-	destroy_serial(board);
+	pl061_destroy(&board->gpio);
+	pl031_destroy(&board->clock);
+	serial_destroy(board->serial);
+	board_irqs_close(board->irqs, &board->vm->irqs, IRQS);
 	boot_files_close(&board->files);
 	free(board->mpidrs);
 	free(board);

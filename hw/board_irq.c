@@ -7,7 +7,7 @@
 #include "base/fd.h"
 #include "base/log.h"
 
-int board_irq_open(struct board_irq *irq, struct irq_router *router, uint32_t gsi)
+static int irq_open(struct board_irq *irq, struct irq_router *router, uint32_t gsi)
 {
 	int error;
 
@@ -24,8 +24,24 @@ int board_irq_open(struct board_irq *irq, struct irq_router *router, uint32_t gs
 	return 0;
 }
 
-void board_irq_close(struct board_irq *irq, struct irq_router *router)
+int board_irqs_open(struct board_irq *irqs, struct irq_router *router, const uint32_t *gsis,
+		    unsigned count)
 {
-	irq_router_detach(router, irq->gsi, irq->event_fd);
-	fd_close(&irq->event_fd);
+	for (unsigned i = 0; i < count; i++) {
+		int error = irq_open(&irqs[i], router, gsis[i]);
+
+		if (!error)
+			continue;
+		board_irqs_close(irqs, router, i);
+		return error;
+	}
+	return 0;
+}
+
+void board_irqs_close(struct board_irq *irqs, struct irq_router *router, unsigned count)
+{
+	while (count--) {
+		irq_router_detach(router, irqs[count].gsi, irqs[count].event_fd);
+		fd_close(&irqs[count].event_fd);
+	}
 }

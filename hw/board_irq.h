@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The interrupt of a fixed device: an eventfd and the pin of the board's
+ * The interrupts of fixed devices: for each an eventfd and the pin of the board's
  * interrupt controller that each write to it raises, as an edge. Control thread.
  */
 #ifndef HW_BOARD_IRQ_H
@@ -15,9 +15,10 @@ struct board_irq {
 	int event_fd;
 };
 
-/* 0 or a failure, logged. */
-int board_irq_open(struct board_irq *irq, struct irq_router *router, uint32_t gsi);
-/* Nobody writes event_fd any more. */
-void board_irq_close(struct board_irq *irq, struct irq_router *router);
+/* All `count` of them, or none: 0 or a failure, logged. */
+int board_irqs_open(struct board_irq *irqs, struct irq_router *router, const uint32_t *gsis,
+		    unsigned count);
+/* Nobody writes an event_fd any more. */
+void board_irqs_close(struct board_irq *irqs, struct irq_router *router, unsigned count);
 
 #endif

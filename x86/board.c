@@ -24,17 +24,24 @@
 #include "x86/reset_vector.h"
 #include "x86/vcpu_regs.h"
 
+enum { SERIAL_IRQ, EVENT_IRQ, IRQS };
+
 struct board {
 	const struct board_config *config;
 	struct vm *vm;
 	struct boot_files files;
 	struct pci_window window64;
-	struct board_irq serial_irq, power_irq;
+	struct board_irq irqs[IRQS];
 	struct serial *serial;
 	struct power power;
 	struct pvpanic pvpanic;
 	struct i8042 i8042;
 	struct pci_host pci_host;
+};
+
+static const uint32_t gsis[IRQS] = {
+	[SERIAL_IRQ] = LAYOUT_SERIAL_GSI,
+	[EVENT_IRQ] = LAYOUT_EVENT_GSI,
 };
 
 static const struct pci_window window32 = {
@@ -43,52 +50,28 @@ static const struct pci_window window32 = {
 
 static int make_serial(struct board *board)
 {
-	struct serial_config config = {
+	const struct serial_config config = {
 		.bus = &board->vm->ports,
 		.base = LAYOUT_SERIAL_PORT,
+		.irq_event_fd = board->irqs[SERIAL_IRQ].event_fd,
 		.terminal = board->config->serial_terminal,
 		.worker = board->config->worker,
 		.trace = board->config->trace,
 	};
-	int error = board_irq_open(&board->serial_irq, &board->vm->irqs, LAYOUT_SERIAL_GSI);
 
-	if (error)
-		return error;
-	config.irq_event_fd = board->serial_irq.event_fd;
-	error = serial_create(&board->serial, &config);
-	if (error)
-		board_irq_close(&board->serial_irq, &board->vm->irqs);
-	return error;
-}
-
-static void destroy_serial(struct board *board)
-{
-	serial_destroy(board->serial);
-	board_irq_close(&board->serial_irq, &board->vm->irqs);
+	return serial_create(&board->serial, &config);
 }
 
 static int make_power(struct board *board)
 {
-	struct power_config config = {
+	const struct power_config config = {
 		.bus = &board->vm->ports,
 		.base = LAYOUT_POWER_PORT,
+		.event_fd = board->irqs[EVENT_IRQ].event_fd,
 		.requests = board->vm->requests,
 	};
-	int error = board_irq_open(&board->power_irq, &board->vm->irqs, LAYOUT_EVENT_GSI);
 
-	if (error)
-		return error;
-	config.event_fd = board->power_irq.event_fd;
-	error = power_init(&board->power, &config);
-	if (error)
-		board_irq_close(&board->power_irq, &board->vm->irqs);
-	return error;
-}
-
-static void destroy_power(struct board *board)
-{
-	power_destroy(&board->power);
-	board_irq_close(&board->power_irq, &board->vm->irqs);
+	return power_init(&board->power, &config);
 }
 
 static int make_pci_host(struct board *board)
@@ -105,7 +88,7 @@ static int make_pci_host(struct board *board)
 		.memory64 = board->window64,
 	};
 
-	for (uint32_t i = 0; i < 4; i++)
+	for (uint32_t i = 0; i < ARRAY_SIZE(config.intx_gsis); i++)
 		config.intx_gsis[i] = LAYOUT_INTX_GSI + i;
 	return pci_host_init(&board->pci_host, &config);
 }
@@ -125,9 +108,12 @@ int board_create(struct board **created, const struct board_config *config, stru
 	error = boot_files_open(&board->files, config->kernel_path, config->initrd_path);
 	if (error)
 		goto free_board;
-	error = make_serial(board);
+	error = board_irqs_open(board->irqs, &vm->irqs, gsis, IRQS);
 	if (error)
 		goto close_files;
+	error = make_serial(board);
+	if (error)
+		goto undo_irqs;
 	error = make_power(board);
 	if (error)
 		goto undo_serial;
@@ -147,9 +133,11 @@ undo_i8042:
 undo_pvpanic:
 	pvpanic_destroy(&board->pvpanic);
 undo_power:
-	destroy_power(board);
+	power_destroy(&board->power);
 undo_serial:
-	destroy_serial(board);
+	serial_destroy(board->serial);
+undo_irqs:
+	board_irqs_close(board->irqs, &vm->irqs, IRQS);
 close_files:
 	boot_files_close(&board->files);
 free_board:
@@ -162,8 +150,9 @@ void board_destroy(struct board *board)
 	pci_host_destroy(&board->pci_host);
 	i8042_destroy(&board->i8042);
 	pvpanic_destroy(&board->pvpanic);
-	destroy_power(board);
-	destroy_serial(board);
+	power_destroy(&board->power);
+	serial_destroy(board->serial);
+	board_irqs_close(board->irqs, &board->vm->irqs, IRQS);
 	boot_files_close(&board->files);
 	free(board);
 }
