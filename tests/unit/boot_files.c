@@ -82,3 +82,11 @@ void boot_memory_free(void)
 {
 	guest_memory_destroy(&memory);
 }
+
+int boot_teardown(void **state)
+{
+	(void)state;
+	boot_files_remove();
+	boot_memory_free();
+	return 0;
+}

@@ -24,4 +24,7 @@ bool message_end(const char *text);
 struct guest_memory *boot_memory_make(uint64_t bytes);
 void boot_memory_free(void);
 
+/* For cmocka: files and memory go. */
+int boot_teardown(void **state);
+
 #endif

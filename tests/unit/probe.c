@@ -12,6 +12,8 @@
 #include <string.h>
 #include <time.h>
 
+#include "base/fd.h"
+
 static struct probe *probe_from(struct virtio_device *device)
 {
 	return container_of(device, struct probe, device);
@@ -271,4 +273,21 @@ void probe_wait_held(struct driver *driver, unsigned queue, unsigned count)
 		nanosleep(&delay, NULL);
 	}
 	assert_int_equal(probe_held(driver, queue), count);
+}
+
+void probe_refuses(struct driver *driver, enum virtio_ring_part part, uint64_t gpa)
+{
+	struct virtio_device *device = driver->device;
+
+	driver_reset(driver);
+	event_fd_drain(device->config_fd);
+	assert_true(driver_negotiate(driver, device->offered));
+	for (unsigned any = VIRTIO_RING_DESC; any <= VIRTIO_RING_USED; any++)
+		virtio_queue_set_address(device, 0, any, DRIVER_MEMORY_GPA + any * 0x10000);
+	virtio_queue_set_address(device, 0, part, gpa);
+	virtio_queue_enable(device, 0);
+	virtio_set_status(device, 0xf);
+	assert_int_equal(virtio_get_status(device), 0xf | VIRTIO_CONFIG_S_NEEDS_RESET);
+	assert_int_equal(event_fd_drain(device->config_fd), 1);
+	assert_true(virtqueue_drained(&device->queues[0]));
 }

@@ -46,6 +46,9 @@ struct probe {
 
 struct probe *probe_of(struct driver *driver);
 
+/* From a reset on: a ring with this part at `gpa`, the others where they can be, is refused. */
+void probe_refuses(struct driver *driver, enum virtio_ring_part part, uint64_t gpa);
+
 /* What a chain of these readable bytes is answered with. */
 uint64_t probe_hash(uint64_t hash, const uint8_t *bytes, size_t length);
 #define PROBE_HASH_START UINT64_C(0xcbf29ce484222325)

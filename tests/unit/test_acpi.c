@@ -286,13 +286,6 @@ static void test_iasl(void **state)
 	assert_int_equal(system(command), 0);
 }
 
-static int teardown(void **state)
-{
-	(void)state;
-	boot_memory_free();
-	return 0;
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -308,7 +301,7 @@ int main(void)
 		cmocka_unit_test(test_iasl),
 	};
 
-	int failed = cmocka_run_group_tests(tests, NULL, teardown);
+	int failed = cmocka_run_group_tests(tests, NULL, boot_teardown);
 
 	/* 77: a skip, which a test inside the group can't show. */
 	return failed || iasl_is_there() ? failed : 77;

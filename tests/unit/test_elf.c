@@ -265,14 +265,6 @@ static void test_files(void **state)
 	assert_true(message_end("read: "));
 }
 
-static int teardown(void **state)
-{
-	(void)state;
-	boot_files_remove();
-	boot_memory_free();
-	return 0;
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -284,5 +276,5 @@ int main(void)
 		cmocka_unit_test(test_files),
 	};
 
-	return cmocka_run_group_tests(tests, NULL, teardown);
+	return cmocka_run_group_tests(tests, NULL, boot_teardown);
 }

@@ -52,13 +52,6 @@ static bool refused(size_t packed_bytes, uint64_t limit_bytes, int wanted, const
 	return message_end(text) && error == -wanted;
 }
 
-static int teardown(void **state)
-{
-	(void)state;
-	boot_files_remove();
-	return 0;
-}
-
 static void test_content(void **state)
 {
 	static const size_t lengths[] = {
@@ -118,9 +111,9 @@ static void test_hostile_files(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_teardown(test_content, teardown),
-		cmocka_unit_test_teardown(test_other_file, teardown),
-		cmocka_unit_test_teardown(test_hostile_files, teardown),
+		cmocka_unit_test_teardown(test_content, boot_teardown),
+		cmocka_unit_test_teardown(test_other_file, boot_teardown),
+		cmocka_unit_test_teardown(test_hostile_files, boot_teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -2,42 +2,32 @@
 /* The clock as a driver sees it, through the bus; its interrupt is an eventfd that counts edges. */
 #include "tests/unit/unit.h"
 
-#include <poll.h>
 #include <time.h>
 
 #include "base/bytes.h"
-#include "base/fd.h"
 #include "hw/pl031.h"
 #include "hw/primecell.h"
 #include "tests/unit/boot_files.h"
+#include "tests/unit/chip_rig.h"
 
 #define BASE UINT64_C(0x1010000)
 #define TIMEOUT_MS 20000
 #define DAY 86400
 
-static struct bus bus;
-static struct worker worker;
+static struct chip_rig rig;
 static struct pl031 pl031;
-static int irq_fd;
 
 static uint32_t in(uint64_t reg)
 {
 	uint32_t value = 0;
 
-	assert_true(bus_access(&bus, BASE + reg, &value, 4, false));
+	assert_true(bus_access(&rig.bus, BASE + reg, &value, 4, false));
 	return value;
 }
 
 static void out(uint64_t reg, uint32_t value)
 {
-	assert_true(bus_access(&bus, BASE + reg, &value, 4, true));
-}
-
-static bool wait_edge(int timeout_ms)
-{
-	struct pollfd poll_fd = { .fd = irq_fd, .events = POLLIN };
-
-	return poll(&poll_fd, 1, timeout_ms) == 1 && event_fd_drain(irq_fd) == 1;
+	assert_true(bus_access(&rig.bus, BASE + reg, &value, 4, true));
 }
 
 /* Until the clock has come to this second. */
@@ -50,14 +40,11 @@ static void wait_second(uint32_t second)
 static int setup(void **state)
 {
 	(void)state;
-	irq_fd = event_fd_create();
-	assert_true(irq_fd >= 0);
-	assert_int_equal(bus_init(&bus), 0);
-	assert_int_equal(worker_create(&worker, &(struct worker_config){ "io-test", 32, 8 }), 0);
+	chip_rig_create(&rig);
 	assert_int_equal(pl031_init(&pl031, &(struct pl031_config){
-		.bus = &bus, .base = BASE, .irq_event_fd = irq_fd, .worker = &worker,
+		.bus = &rig.bus, .base = BASE, .irq_event_fd = rig.irq_fd, .worker = &rig.worker,
 	}), 0);
-	return worker_start(&worker);
+	return worker_start(&rig.worker);
 }
 
 static void destroy(struct worker_task *task)
@@ -68,15 +55,8 @@ static void destroy(struct worker_task *task)
 
 static int teardown(void **state)
 {
-	struct worker_task task = { destroy };
-
 	(void)state;
-	worker_call(&worker, &task);
-	worker_stop(&worker);
-	assert_int_equal(bus.count, 0);
-	worker_destroy(&worker);
-	bus_destroy(&bus);
-	fd_close(&irq_fd);
+	chip_rig_destroy(&rig, destroy);
 	return 0;
 }
 
@@ -110,7 +90,7 @@ static void test_alarm(void **state)
 	out(PL031_MASK, PL031_ALARM);
 	assert_int_equal(in(PL031_MATCH), due);
 	assert_int_equal(in(PL031_RAW_STATUS), 0);
-	assert_true(wait_edge(TIMEOUT_MS));
+	assert_true(chip_rig_edge(&rig, TIMEOUT_MS));
 	assert_true(in(PL031_DATA) >= due);
 	assert_int_equal(in(PL031_STATUS), PL031_ALARM);
 	out(PL031_CLEAR, 0);
@@ -118,7 +98,7 @@ static void test_alarm(void **state)
 	out(PL031_CLEAR, PL031_ALARM);
 	assert_int_equal(in(PL031_STATUS), 0);
 	assert_int_equal(in(PL031_RAW_STATUS), 0);
-	assert_false(wait_edge(0));
+	assert_false(chip_rig_edge(&rig, 0));
 }
 
 /* Masked, it is remembered; the interrupt comes with the mask. */
@@ -129,11 +109,11 @@ static void test_masked_alarm(void **state)
 	while (!in(PL031_RAW_STATUS))
 		nanosleep(&(struct timespec){ .tv_nsec = 10000000 }, NULL);
 	assert_int_equal(in(PL031_STATUS), 0);
-	assert_false(wait_edge(0));
+	assert_false(chip_rig_edge(&rig, 0));
 	out(PL031_MASK, PL031_ALARM);
-	assert_true(wait_edge(0));
+	assert_true(chip_rig_edge(&rig, 0));
 	out(PL031_MASK, PL031_ALARM); /* no second edge */
-	assert_false(wait_edge(0));
+	assert_false(chip_rig_edge(&rig, 0));
 }
 
 /* Setting the clock moves the alarm, forward and back. */
@@ -142,19 +122,19 @@ static void test_alarm_moves(void **state)
 	(void)state;
 	out(PL031_MASK, PL031_ALARM);
 	out(PL031_MATCH, in(PL031_DATA) + DAY);
-	assert_false(wait_edge(100));
+	assert_false(chip_rig_edge(&rig, 100));
 	out(PL031_LOAD, in(PL031_MATCH) - 1);
-	assert_true(wait_edge(TIMEOUT_MS));
+	assert_true(chip_rig_edge(&rig, TIMEOUT_MS));
 	out(PL031_CLEAR, PL031_ALARM);
 	/* One that is over does not come back because the clock is set. */
 	out(PL031_LOAD, in(PL031_MATCH));
-	assert_false(wait_edge(1100));
+	assert_false(chip_rig_edge(&rig, 1100));
 	/* A time that has passed is as good as never. */
 	out(PL031_MATCH, in(PL031_DATA) - 10);
-	assert_false(wait_edge(1100));
+	assert_false(chip_rig_edge(&rig, 1100));
 	out(PL031_MATCH, in(PL031_DATA) + 1);
 	pl031_reset(&pl031);
-	assert_false(wait_edge(2100));
+	assert_false(chip_rig_edge(&rig, 2100));
 	assert_int_equal(in(PL031_MASK), 0);
 	assert_int_equal(in(PL031_MATCH), 0);
 	assert_int_equal(in(PL031_RAW_STATUS), 0);
@@ -172,7 +152,7 @@ static void test_identity(void **state)
 	}
 	assert_int_equal(id, 0x00041031);
 	assert_int_equal(cell, 0xb105f00d);
-	assert_true(bus_access(&bus, BASE + PRIMECELL_ID, &byte, 1, false));
+	assert_true(bus_access(&rig.bus, BASE + PRIMECELL_ID, &byte, 1, false));
 	assert_int_equal(byte, 0x31);
 }
 
@@ -184,16 +164,16 @@ static void test_odd_accesses(void **state)
 
 	(void)state;
 	out(PL031_MATCH, 0xaabbccdd);
-	assert_true(bus_access(&bus, BASE + PL031_MATCH + 1, &byte, 1, false));
+	assert_true(bus_access(&rig.bus, BASE + PL031_MATCH + 1, &byte, 1, false));
 	assert_int_equal(byte, 0xcc);
-	assert_true(bus_access(&bus, BASE + PL031_MATCH + 2, &half, 2, false));
+	assert_true(bus_access(&rig.bus, BASE + PL031_MATCH + 2, &half, 2, false));
 	assert_int_equal(half, 0xaabb);
-	assert_true(bus_access(&bus, BASE + PL031_MATCH, &wide, 8, false));
+	assert_true(bus_access(&rig.bus, BASE + PL031_MATCH, &wide, 8, false));
 	assert_int_equal(wide, 0xaabbccdd);
 	/* Only whole registers are written. */
-	assert_true(bus_access(&bus, BASE + PL031_MATCH, &half, 2, true));
-	assert_true(bus_access(&bus, BASE + PL031_MATCH, &wide, 8, true));
-	assert_true(bus_access(&bus, BASE + PL031_MATCH + 2, &half, 2, true));
+	assert_true(bus_access(&rig.bus, BASE + PL031_MATCH, &half, 2, true));
+	assert_true(bus_access(&rig.bus, BASE + PL031_MATCH, &wide, 8, true));
+	assert_true(bus_access(&rig.bus, BASE + PL031_MATCH + 2, &half, 2, true));
 	assert_int_equal(in(PL031_MATCH), 0xaabbccdd);
 	for (uint64_t reg = 0; reg < PRIMECELL_BYTES; reg += 4) {
 		in(reg);
@@ -202,12 +182,12 @@ static void test_odd_accesses(void **state)
 	}
 	assert_int_equal(in(0x20), 0);
 	assert_int_equal(in(PL031_RAW_STATUS), 0);
-	assert_false(wait_edge(0));
+	assert_false(chip_rig_edge(&rig, 0));
 }
 
 static void test_taken_address(void **state)
 {
-	struct pl031_config config = { .bus = &bus, .base = BASE + 0x800, .worker = &worker };
+	struct pl031_config config = { .bus = &rig.bus, .base = BASE + 0x800 };
 	struct worker other;
 	struct pl031 second;
 
@@ -222,7 +202,7 @@ static void test_taken_address(void **state)
 	assert_true(pl031_init(&second, &config) < 0);
 	assert_true(message_end("is taken"));
 	worker_destroy(&other);
-	assert_int_equal(bus.count, 1);
+	assert_int_equal(rig.bus.count, 1);
 }
 
 int main(void)

@@ -2,13 +2,12 @@
 /* The GPIO as a driver sees it, through the bus; its interrupt is an eventfd that counts edges. */
 #include "tests/unit/unit.h"
 
-#include <poll.h>
-
 #include "base/bytes.h"
 #include "base/fd.h"
 #include "hw/pl061.h"
 #include "hw/primecell.h"
 #include "tests/unit/boot_files.h"
+#include "tests/unit/chip_rig.h"
 
 #define BASE UINT64_C(0x1020000)
 #define LINE 3
@@ -16,29 +15,20 @@
 #define DATA(lines) (PL061_DATA + ((uint64_t)(lines) << 2))
 #define TIMEOUT_MS 20000
 
-static struct bus bus;
-static struct worker worker;
+static struct chip_rig rig;
 static struct pl061 pl061;
-static int irq_fd;
 
 static uint8_t in(uint64_t reg)
 {
 	uint8_t value = 0;
 
-	assert_true(bus_access(&bus, BASE + reg, &value, 1, false));
+	assert_true(bus_access(&rig.bus, BASE + reg, &value, 1, false));
 	return value;
 }
 
 static void out(uint64_t reg, uint8_t value)
 {
-	assert_true(bus_access(&bus, BASE + reg, &value, 1, true));
-}
-
-static bool wait_edge(int timeout_ms)
-{
-	struct pollfd poll_fd = { .fd = irq_fd, .events = POLLIN };
-
-	return poll(&poll_fd, 1, timeout_ms) == 1 && event_fd_drain(irq_fd) == 1;
+	assert_true(bus_access(&rig.bus, BASE + reg, &value, 1, true));
 }
 
 static void press(struct worker_task *task)
@@ -53,25 +43,15 @@ static void reset(struct worker_task *task)
 	pl061_reset(&pl061);
 }
 
-static void on_worker(void (*run)(struct worker_task *task))
-{
-	struct worker_task task = { run };
-
-	worker_call(&worker, &task);
-}
-
 static int setup(void **state)
 {
 	(void)state;
-	irq_fd = event_fd_create();
-	assert_true(irq_fd >= 0);
-	assert_int_equal(bus_init(&bus), 0);
-	assert_int_equal(worker_create(&worker, &(struct worker_config){ "io-test", 32, 8 }), 0);
+	chip_rig_create(&rig);
 	assert_int_equal(pl061_init(&pl061, &(struct pl061_config){
-		.bus = &bus, .base = BASE, .irq_event_fd = irq_fd, .worker = &worker,
+		.bus = &rig.bus, .base = BASE, .irq_event_fd = rig.irq_fd, .worker = &rig.worker,
 		.button_line = LINE,
 	}), 0);
-	return worker_start(&worker);
+	return worker_start(&rig.worker);
 }
 
 static void destroy(struct worker_task *task)
@@ -83,12 +63,7 @@ static void destroy(struct worker_task *task)
 static int teardown(void **state)
 {
 	(void)state;
-	on_worker(destroy);
-	worker_stop(&worker);
-	assert_int_equal(bus.count, 0);
-	worker_destroy(&worker);
-	bus_destroy(&bus);
-	fd_close(&irq_fd);
+	chip_rig_destroy(&rig, destroy);
 	return 0;
 }
 
@@ -99,27 +74,27 @@ static void test_button(void **state)
 	assert_int_equal(in(DATA(BIT)), 0);
 	out(PL061_BOTH_EDGES, BIT);
 	out(PL061_MASK, BIT);
-	on_worker(press);
-	assert_true(wait_edge(0));
+	chip_rig_call(&rig, press);
+	assert_true(chip_rig_edge(&rig, 0));
 	assert_int_equal(in(PL061_STATUS), BIT);
 	out(PL061_CLEAR, BIT);
 	assert_int_equal(in(PL061_STATUS), 0);
 	/* Pressed again, it is still down: no edge. Nobody has looked: it stays down. */
-	on_worker(press);
-	assert_false(wait_edge(500));
+	chip_rig_call(&rig, press);
+	assert_false(chip_rig_edge(&rig, 500));
 	assert_int_equal(in(DATA(0xff & ~BIT)), 0);
-	assert_false(wait_edge(300));
+	assert_false(chip_rig_edge(&rig, 300));
 	assert_int_equal(in(DATA(BIT)), BIT);
-	assert_true(wait_edge(TIMEOUT_MS));
+	assert_true(chip_rig_edge(&rig, TIMEOUT_MS));
 	assert_int_equal(in(DATA(BIT)), 0);
 	assert_int_equal(in(PL061_STATUS), BIT);
 	out(PL061_CLEAR, 0xff);
 	/* And once more. */
-	on_worker(press);
-	assert_true(wait_edge(0));
+	chip_rig_call(&rig, press);
+	assert_true(chip_rig_edge(&rig, 0));
 	out(PL061_CLEAR, BIT);
 	assert_int_equal(in(DATA(0xff)), BIT);
-	assert_true(wait_edge(TIMEOUT_MS));
+	assert_true(chip_rig_edge(&rig, TIMEOUT_MS));
 }
 
 static void test_one_edge(void **state)
@@ -127,17 +102,17 @@ static void test_one_edge(void **state)
 	(void)state;
 	out(PL061_MASK, BIT);
 	out(PL061_EVENT, BIT);
-	on_worker(press);
-	assert_true(wait_edge(0));
+	chip_rig_call(&rig, press);
+	assert_true(chip_rig_edge(&rig, 0));
 	out(PL061_CLEAR, BIT);
 	in(DATA(BIT));
-	assert_false(wait_edge(1000));
+	assert_false(chip_rig_edge(&rig, 1000));
 	assert_int_equal(in(DATA(BIT)), 0);
 	out(PL061_EVENT, 0);
-	on_worker(press);
-	assert_false(wait_edge(0));
+	chip_rig_call(&rig, press);
+	assert_false(chip_rig_edge(&rig, 0));
 	in(DATA(BIT));
-	assert_true(wait_edge(TIMEOUT_MS));
+	assert_true(chip_rig_edge(&rig, TIMEOUT_MS));
 }
 
 static void test_level(void **state)
@@ -146,23 +121,23 @@ static void test_level(void **state)
 	out(PL061_SENSE, BIT);
 	out(PL061_EVENT, BIT);
 	out(PL061_MASK, BIT);
-	assert_false(wait_edge(0));
-	on_worker(press);
-	assert_true(wait_edge(0));
+	assert_false(chip_rig_edge(&rig, 0));
+	chip_rig_call(&rig, press);
+	assert_true(chip_rig_edge(&rig, 0));
 	/* It is not cleared while the level lasts: the interrupt is repeated. */
 	out(PL061_CLEAR, BIT);
 	assert_int_equal(in(PL061_STATUS), BIT);
-	assert_true(wait_edge(0));
+	assert_true(chip_rig_edge(&rig, 0));
 	out(PL061_MASK, 0);
 	assert_int_equal(in(PL061_STATUS), 0);
 	assert_int_equal(in(PL061_RAW_STATUS), BIT);
 	out(PL061_MASK, BIT);
-	assert_true(wait_edge(0));
+	assert_true(chip_rig_edge(&rig, 0));
 	/* Low level, on lines that nothing is connected to. */
 	out(PL061_EVENT, 0);
 	out(PL061_SENSE, 0x80);
 	out(PL061_MASK, 0x80);
-	assert_true(wait_edge(0));
+	assert_true(chip_rig_edge(&rig, 0));
 	assert_int_equal(in(PL061_STATUS), 0x80);
 }
 
@@ -184,11 +159,11 @@ static void test_outputs(void **state)
 	out(PL061_BOTH_EDGES, 0xff);
 	out(PL061_MASK, 0xff);
 	out(DATA(0xff), 0);
-	assert_false(wait_edge(0));
+	assert_false(chip_rig_edge(&rig, 0));
 	/* An output has no button. */
-	on_worker(press);
+	chip_rig_call(&rig, press);
 	assert_int_equal(in(DATA(0xff)), 0);
-	assert_false(wait_edge(0));
+	assert_false(chip_rig_edge(&rig, 0));
 }
 
 static void test_reset(void **state)
@@ -199,13 +174,13 @@ static void test_reset(void **state)
 	};
 
 	(void)state;
-	on_worker(press);
+	chip_rig_call(&rig, press);
 	for (size_t i = 0; i < ARRAY_SIZE(stored); i++) {
 		out(stored[i], 0x5a);
 		assert_int_equal(in(stored[i]), 0x5a);
 	}
-	event_fd_drain(irq_fd);
-	on_worker(reset);
+	event_fd_drain(rig.irq_fd);
+	chip_rig_call(&rig, reset);
 	for (size_t i = 0; i < ARRAY_SIZE(stored); i++)
 		assert_int_equal(in(stored[i]), 0);
 	assert_int_equal(in(DATA(0xff)), 0);
@@ -213,8 +188,8 @@ static void test_reset(void **state)
 	/* The button works again, and the old press does not end it. */
 	out(PL061_MASK, BIT);
 	out(PL061_EVENT, BIT);
-	on_worker(press);
-	assert_true(wait_edge(0));
+	chip_rig_call(&rig, press);
+	assert_true(chip_rig_edge(&rig, 0));
 	assert_int_equal(in(PL061_STATUS), BIT);
 }
 
@@ -229,12 +204,12 @@ static void test_identity_and_odd_accesses(void **state)
 	assert_int_equal(id, 0x00041061);
 	assert_int_equal(in(PRIMECELL_ID + 28), 0xb1);
 	/* A register is the low byte of its word. */
-	assert_true(bus_access(&bus, BASE + PL061_DIRECTION, &word, 4, true));
-	assert_true(bus_access(&bus, BASE + PL061_DIRECTION, &word, 4, false));
+	assert_true(bus_access(&rig.bus, BASE + PL061_DIRECTION, &word, 4, true));
+	assert_true(bus_access(&rig.bus, BASE + PL061_DIRECTION, &word, 4, false));
 	assert_int_equal(word, 0xff);
-	assert_true(bus_access(&bus, BASE + PL061_SENSE + 1, &byte, 1, true));
+	assert_true(bus_access(&rig.bus, BASE + PL061_SENSE + 1, &byte, 1, true));
 	assert_int_equal(in(PL061_SENSE), 0);
-	assert_true(bus_access(&bus, BASE + PL061_DIRECTION + 1, &byte, 1, false));
+	assert_true(bus_access(&rig.bus, BASE + PL061_DIRECTION + 1, &byte, 1, false));
 	assert_int_equal(byte, 0);
 	for (uint64_t reg = PL061_RAW_STATUS; reg < PRIMECELL_BYTES; reg += 4) {
 		if (reg != PL061_FUNCTION)
@@ -242,7 +217,7 @@ static void test_identity_and_odd_accesses(void **state)
 		in(reg);
 	}
 	assert_int_equal(in(PL061_STATUS), 0);
-	assert_false(wait_edge(0));
+	assert_false(chip_rig_edge(&rig, 0));
 }
 
 static void test_taken_address(void **state)
@@ -251,9 +226,9 @@ static void test_taken_address(void **state)
 
 	(void)state;
 	message_begin();
-	assert_true(pl061_init(&second, &(struct pl061_config){ .bus = &bus, .base = BASE }) < 0);
+	assert_true(pl061_init(&second, &(struct pl061_config){ .bus = &rig.bus, .base = BASE }) < 0);
 	assert_true(message_end("GPIO: address 0x1020000 is taken"));
-	assert_int_equal(bus.count, 1);
+	assert_int_equal(rig.bus.count, 1);
 }
 
 int main(void)

@@ -104,14 +104,19 @@ static void wait_runs(int count)
 	assert_int_equal(runs, count);
 }
 
+static void park_and_run(void)
+{
+	vcpu_set_state(&vcpu, VCPU_STATE_PARK);
+	vcpu_wait_parked(&vcpu);
+	vcpu_set_state(&vcpu, VCPU_STATE_RUN);
+}
+
 static void runs_again_after_parking(void **state)
 {
 	(void)state;
 	for (int i = 1; i <= 5; i++) {
 		wait_runs(i);
-		vcpu_set_state(&vcpu, VCPU_STATE_PARK);
-		vcpu_wait_parked(&vcpu);
-		vcpu_set_state(&vcpu, VCPU_STATE_RUN);
+		park_and_run();
 	}
 	wait_runs(6);
 }
@@ -122,16 +127,12 @@ static void runs_again_after_its_guest_ended(void **state)
 	(void)state;
 	wait_runs(1);
 	ends = true;
-	vcpu_set_state(&vcpu, VCPU_STATE_PARK);
-	vcpu_wait_parked(&vcpu);
-	vcpu_set_state(&vcpu, VCPU_STATE_RUN);
+	park_and_run();
 	for (int i = 2; i <= 6; i++) {
 		wait_runs(i);
 		while (request_take(&line) != REQUEST_POWER_OFF)
 			usleep(1000);
-		vcpu_set_state(&vcpu, VCPU_STATE_PARK);
-		vcpu_wait_parked(&vcpu);
-		vcpu_set_state(&vcpu, VCPU_STATE_RUN);
+		park_and_run();
 	}
 	wait_runs(7);
 }
@@ -141,9 +142,7 @@ static void stays_ended_until_parked(void **state)
 	(void)state;
 	wait_runs(1);
 	ends = true;
-	vcpu_set_state(&vcpu, VCPU_STATE_PARK);
-	vcpu_wait_parked(&vcpu);
-	vcpu_set_state(&vcpu, VCPU_STATE_RUN);
+	park_and_run();
 	wait_runs(2);
 	vcpu_set_state(&vcpu, VCPU_STATE_RUN);
 	usleep(3 * VCPU_DELAY_US);
@@ -157,9 +156,7 @@ static void expect_crash(uint32_t reason, uint32_t type)
 
 	exits_with = reason;
 	event = type;
-	vcpu_set_state(&vcpu, VCPU_STATE_PARK);
-	vcpu_wait_parked(&vcpu);
-	vcpu_set_state(&vcpu, VCPU_STATE_RUN);
+	park_and_run();
 	wait_runs(before + 1);
 	for (int i = 0; i < WAIT_STEPS; i++) {
 		if (request_take(&line) == REQUEST_CRASH)

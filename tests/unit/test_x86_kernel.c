@@ -403,28 +403,20 @@ static void test_reset_vector(void **state)
 	assert_memory_equal(code, "\xba\x02\x06\xb0\x5a\xee\xf4\xeb\xfd", 9);
 }
 
-static int teardown(void **state)
-{
-	(void)state;
-	boot_files_remove();
-	boot_memory_free();
-	return 0;
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_teardown(test_bzimage, teardown),
-		cmocka_unit_test_teardown(test_small_memory, teardown),
-		cmocka_unit_test_teardown(test_hostile_bzimages, teardown),
-		cmocka_unit_test_teardown(test_initrd_refused, teardown),
-		cmocka_unit_test_teardown(test_command_line_refused, teardown),
-		cmocka_unit_test_teardown(test_pvh, teardown),
-		cmocka_unit_test_teardown(test_elf_entry, teardown),
-		cmocka_unit_test_teardown(test_hostile_elfs, teardown),
-		cmocka_unit_test_teardown(test_short_note, teardown),
-		cmocka_unit_test_teardown(test_no_kernel, teardown),
-		cmocka_unit_test_teardown(test_reset_vector, teardown),
+		cmocka_unit_test_teardown(test_bzimage, boot_teardown),
+		cmocka_unit_test_teardown(test_small_memory, boot_teardown),
+		cmocka_unit_test_teardown(test_hostile_bzimages, boot_teardown),
+		cmocka_unit_test_teardown(test_initrd_refused, boot_teardown),
+		cmocka_unit_test_teardown(test_command_line_refused, boot_teardown),
+		cmocka_unit_test_teardown(test_pvh, boot_teardown),
+		cmocka_unit_test_teardown(test_elf_entry, boot_teardown),
+		cmocka_unit_test_teardown(test_hostile_elfs, boot_teardown),
+		cmocka_unit_test_teardown(test_short_note, boot_teardown),
+		cmocka_unit_test_teardown(test_no_kernel, boot_teardown),
+		cmocka_unit_test_teardown(test_reset_vector, boot_teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
