@@ -5,6 +5,7 @@
 
 #include <linux/if_ether.h>
 #include <linux/virtio_net.h>
+#include <stdbool.h>
 
 #include "net/link.h"
 
@@ -28,5 +29,11 @@ _Static_assert(NET_HEADER_BYTES == LINK_HEADER_BYTES, "the header of virtio 1.x"
 #ifndef VIRTIO_NET_HDR_GSO_UDP_L4
 #define VIRTIO_NET_HDR_GSO_UDP_L4 5
 #endif
+
+struct virtio_device;
+
+/* Whether the driver may be given a frame with this header. Worker thread, while live. */
+bool net_frame_negotiated(const struct virtio_device *device,
+			  const struct virtio_net_hdr_v1 *header);
 
 #endif

@@ -2,12 +2,12 @@
 /*
  * Frames from the link straight into the guest's buffers. While idle it waits
  * for the link to be readable, or, when frames come one by one, in a read that
- * ends with the next; then it reads a batch of frames at once, each
- * into buffers for a frame of the size that came of late and, behind them, into
- * a tail of its own memory. So no frame is lost by a wrong guess: what landed in
- * the tail is copied into further buffers, for which it waits a moment, and the
- * guess grows. Without buffers from the guest it does not read: the link's own
- * queue overflows, as a network card's does. The pair's worker.
+ * ends with the next; then it reads a batch of frames at once, each into buffers
+ * for a frame of the size that came of late and, behind them, into a tail of its
+ * own memory. So no frame is lost by a wrong guess: what landed in the tail is
+ * copied into further buffers, for which it waits a moment, and the guess grows.
+ * Without buffers from the guest it does not read: the link's own queue
+ * overflows, as a network card's does. The pair's worker.
  */
 #include "virtio/net_device.h"
 
@@ -161,31 +161,6 @@ static bool place_add(struct net_pair *pair, unsigned first)
 
 /* ---- Frames that came ---- */
 
-/* Whether the driver may be given a frame with this header, by what it has negotiated. */
-static bool header_negotiated(const struct virtio_device *device,
-			      const struct virtio_net_hdr_v1 *header)
-{
-	if ((header->flags & VIRTIO_NET_HDR_F_NEEDS_CSUM) &&
-	    !virtio_has(device, VIRTIO_NET_F_GUEST_CSUM))
-		return false;
-	if ((header->gso_type & VIRTIO_NET_HDR_GSO_ECN) &&
-	    !virtio_has(device, VIRTIO_NET_F_GUEST_ECN))
-		return false;
-	switch (header->gso_type & ~VIRTIO_NET_HDR_GSO_ECN) {
-	case VIRTIO_NET_HDR_GSO_NONE:
-		return true;
-	case VIRTIO_NET_HDR_GSO_TCPV4:
-		return virtio_has(device, VIRTIO_NET_F_GUEST_TSO4);
-	case VIRTIO_NET_HDR_GSO_TCPV6:
-		return virtio_has(device, VIRTIO_NET_F_GUEST_TSO6);
-	case VIRTIO_NET_HDR_GSO_UDP_L4:
-		return virtio_has(device, VIRTIO_NET_F_GUEST_USO4) ||
-		       virtio_has(device, VIRTIO_NET_F_GUEST_USO6);
-	default:
-		return false;
-	}
-}
-
 /* 5.1.4.2: nothing that is larger than the MTU, but segments, nor what the filter holds back. */
 static bool frame_wanted(const struct net_pair *pair, const struct frame_start *start,
 			 uint64_t bytes)
@@ -194,7 +169,7 @@ static bool frame_wanted(const struct net_pair *pair, const struct frame_start *
 	uint32_t mtu = le16toh(net->config.mtu);
 	uint32_t link_bytes = ETH_HLEN + (start->ethernet.h_proto == htobe16(ETH_P_8021Q) ? 4 : 0);
 
-	if (!pair->active || !header_negotiated(&net->device, &start->header))
+	if (!pair->active || !net_frame_negotiated(&net->device, &start->header))
 		return false;
 	if (virtio_has(&net->device, VIRTIO_NET_F_MTU) &&
 	    start->header.gso_type == VIRTIO_NET_HDR_GSO_NONE &&

@@ -2,8 +2,8 @@
 /*
  * C48-C65: configuration generation, ISR and INTx, MSI-X (virtio 1.2, 2.5, 4.1.4.5, 4.1.5.1; PCI
  * 3.0, 6.8.2). With a second CPU, interrupts are retargeted under I/O as well. What needs an event
- * on the host (C49, C50: a resized disk or window, a link) is not made here. `reads` and `retargets`
- * say how often those are repeated.
+ * on the host (C49, C50: a resized disk or window, a link) is not made here. How often the others
+ * are repeated is said by `reads` and `retargets`.
  */
 #include "kit/subject.h"
 #include "kit/tap.h"
