@@ -66,6 +66,8 @@ static void give_terminal(void)
 
 	assert_int_equal(pipe2(keyboard, O_CLOEXEC), 0);
 	assert_int_equal(pipe2(screen, O_CLOEXEC), 0);
+	assert_int_equal(fcntl(keyboard[1], F_SETPIPE_SZ, UNIT_PIPE_BYTES), UNIT_PIPE_BYTES);
+	assert_int_equal(fcntl(screen[1], F_SETPIPE_SZ, UNIT_PIPE_BYTES), UNIT_PIPE_BYTES);
 	type_fd = keyboard[1];
 	screen_fd = screen[0];
 	terminal = (struct terminal){ .input_fd = keyboard[0], .output_fd = screen[1],
@@ -237,7 +239,7 @@ static void test_input_without_buffers_waits(void **state)
 		sent += n > 0 ? (size_t)n : 0;
 		idle += n <= 0;
 	}
-	assert_in_range(sent, 65536, 65536 + 2 * STREAM_INPUT_BYTES);
+	assert_in_range(sent, UNIT_PIPE_BYTES, UNIT_PIPE_BYTES + 2 * STREAM_INPUT_BYTES);
 	while (received < sent) {
 		uint64_t mark = driver_mark(driver);
 		struct driver_part part = driver_in(driver, 4096);
@@ -296,7 +298,6 @@ static void test_last_output_is_flushed(void **state)
 	memset(bytes, 'z', sizeof(bytes));
 	driver = create(0);
 	driver_begin(driver);
-	fcntl(screen_fd, F_SETPIPE_SZ, 65536);
 	put(driver, TRANSMIT, bytes, sizeof(bytes));
 	driver_destroy(driver); /* the guest has powered off */
 	assert_shown(screen_fd, bytes, sizeof(bytes));
@@ -515,7 +516,8 @@ static void open_ports(struct driver *driver);
 
 static void test_data_port_waits(void **state)
 {
-	static uint8_t big[300000];
+	static uint8_t big[300000 + 16 * 65536];
+	uint32_t bytes = 300000 + 16 * (uint32_t)sysconf(_SC_PAGESIZE);
 	struct driver *driver;
 	struct driver_part part;
 	char path[64];
@@ -532,14 +534,14 @@ static void test_data_port_waits(void **state)
 	driver = create(0);
 	driver_begin(driver);
 	open_ports(driver);
-	/* One chain larger than all buffers; nobody reads for longer than a console would wait. */
-	part = driver_out(driver, big, sizeof(big));
+	/* One chain larger than all buffers, 16 pages of a FIFO among them; nobody reads for longer than a console would wait. */
+	part = driver_out(driver, big, bytes);
 	driver_add(&driver->queues[TRANSMIT], &part, 1);
 	driver_publish(&driver->queues[TRANSMIT]);
 	driver_kick(&driver->queues[TRANSMIT]);
 	assert_false(driver_wait(&driver->queues[TRANSMIT], &head, &written, 1500));
 	fd = open(path, O_RDONLY | O_CLOEXEC);
-	assert_shown(fd, big, sizeof(big));
+	assert_shown(fd, big, bytes);
 	assert_true(driver_wait(&driver->queues[TRANSMIT], &head, &written, DRIVER_TIMEOUT_MS));
 	driver_destroy(driver);
 	close(fd);

@@ -15,7 +15,7 @@
 #include "core/memory.h"
 #include "tests/unit/fake_kvm.h"
 
-#define LOW_BYTES (3 * MIB + 4096) /* no multiple of a huge page */
+#define LOW_BYTES (3 * MIB + 64 * KIB) /* no multiple of a huge page, of any host's pages one */
 #define HIGH_GPA (4 * GIB)
 #define HIGH_BYTES (2 * MIB)
 
@@ -169,7 +169,7 @@ static void test_memfd_is_shared(void **state)
 	}
 	assert_int_equal(waitpid(child, &status, 0), child);
 	assert_int_equal(*byte, 7);
-	assert_int_equal(guest_memory_add_anonymous(&memory, GIB, 4096), 0);
+	assert_int_equal(guest_memory_add_anonymous(&memory, GIB, 64 * KIB), 0);
 	assert_int_equal(memory.regions[2].source, MEMORY_ANONYMOUS);
 }
 

@@ -123,6 +123,7 @@ static int setup(void **state)
 	setup_host(state);
 	assert_int_equal(pipe2(keyboard, O_CLOEXEC), 0);
 	assert_int_equal(pipe2(screen, O_CLOEXEC), 0);
+	assert_int_equal(fcntl(screen[1], F_SETPIPE_SZ, UNIT_PIPE_BYTES), UNIT_PIPE_BYTES);
 	type_fd = keyboard[1];
 	screen_fd = screen[0];
 	connect_fds(keyboard[0], screen[1]);
@@ -593,7 +594,7 @@ static void test_full_output_shows_and_loses_only_what_is_forced(void **state)
 		for (int i = 0; i < 16; i++)
 			out(UART_TX, (uint8_t)written++);
 	}
-	assert_true(written >= 65536);
+	assert_true(written >= UNIT_PIPE_BYTES);
 	assert_false(in(UART_LSR) & UART_LSR_TEMT);
 	out(UART_IER, UART_IER_THRI);
 	assert_int_equal(edges(), 0);

@@ -28,4 +28,11 @@ static inline unsigned unit_rounds(unsigned usual)
 	return share > 1 ? (usual + (unsigned)share - 1) / (unsigned)share : usual;
 }
 
+/*
+ * What a pipe holds once it is told so (F_SETPIPE_SZ): of itself that is 16 pages
+ * of the host. Two pages of the largest: one that has a single page is never said
+ * to have room until it is empty.
+ */
+#define UNIT_PIPE_BYTES 131072
+
 #endif
