@@ -22,11 +22,15 @@
 
 /*
  * A rule on its own is at most: compare the number, load, mask, compare, allow,
- * refuse. With others of its number it shares the first and the last.
+ * refuse. With others of its number it shares the first and the last. To find
+ * the number is another comparison, and a refusal where it is not.
  */
-#define RULE_LENGTH_MAX 6
+#define RULE_LENGTH_MAX 8
 #define PROLOGUE_LENGTH 4
 #define EPILOGUE_LENGTH 1
+
+/* So few calls are compared one after the other. */
+#define LEAF_CALLS 2
 
 #define LOAD(field) BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, field))
 #define RETURN(action) BPF_STMT(BPF_RET | BPF_K, (action))
@@ -46,19 +50,29 @@ static uint32_t argument_offset(uint8_t argument)
 	return (uint32_t)(offsetof(struct seccomp_data, args) + argument * sizeof(uint64_t));
 }
 
-/* All the lists as one. */
+/* All the lists as one, and the calls that are in them, each once and in order. */
 struct rules {
 	const struct syscall_rule **at;
-	size_t count;
+	unsigned *calls;
+	size_t count, call_count;
 	uint32_t refusal;
 };
 
-static bool is_first_of_its_call(const struct rules *rules, size_t index)
+static int compare_calls(const void *a, const void *b)
 {
-	for (size_t i = 0; i < index; i++)
-		if (rules->at[i]->number == rules->at[index]->number)
-			return false;
-	return true;
+	unsigned x = *(const unsigned *)a, y = *(const unsigned *)b;
+
+	return (x > y) - (x < y);
+}
+
+static void find_calls(struct rules *rules)
+{
+	for (size_t i = 0; i < rules->count; i++)
+		rules->calls[i] = rules->at[i]->number;
+	qsort(rules->calls, rules->count, sizeof(*rules->calls), compare_calls);
+	for (size_t i = 0; i < rules->count; i++)
+		if (!i || rules->calls[i] != rules->calls[i - 1])
+			rules->calls[rules->call_count++] = rules->calls[i];
 }
 
 static bool is_always_allowed(const struct rules *rules, unsigned number)
@@ -85,11 +99,6 @@ static void emit_condition(struct syscall_filter *filter, const struct syscall_r
 	emit(filter, compare, sizeof(compare) / sizeof(*compare));
 }
 
-/*
- * One comparison for a call that is another one, and the number stays loaded
- * for the next: the kernel runs the program once for every call there is when a
- * thread installs it, so this is time that each thread's start takes.
- */
 static void emit_call(struct syscall_filter *filter, const struct rules *rules, unsigned number)
 {
 	const struct sock_filter allow = RETURN(SECCOMP_RET_ALLOW);
@@ -110,6 +119,33 @@ static void emit_call(struct syscall_filter *filter, const struct rules *rules, 
 		UNLESS_EQUAL_SKIP(number, filter->length - start - 1);
 }
 
+/*
+ * A binary search: the kernel runs the program once for every call there is when
+ * a thread installs it, so its depth is time that each thread's start takes.
+ * The number stays loaded all the way.
+ */
+static void emit_calls(struct syscall_filter *filter, const struct rules *rules,
+		       const unsigned *calls, size_t count)
+{
+	const struct sock_filter refuse = RETURN(rules->refusal);
+	const unsigned start = filter->length;
+	const size_t half = count / 2;
+
+	if (count <= LEAF_CALLS) {
+		for (size_t i = 0; i < count; i++)
+			emit_call(filter, rules, calls[i]);
+		emit(filter, &refuse, 1);
+		return;
+	}
+	filter->length++;
+	emit_calls(filter, rules, calls, half);
+	assert(filter->length - start - 1U <= UINT8_MAX);
+	filter->code[start] = (struct sock_filter)
+		BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, calls[half],
+			 (uint8_t)(filter->length - start - 1), 0);
+	emit_calls(filter, rules, calls + half, count - half);
+}
+
 static void emit_all(struct syscall_filter *filter, const struct rules *rules)
 {
 	const struct sock_filter prologue[PROLOGUE_LENGTH] = {
@@ -119,13 +155,9 @@ static void emit_all(struct syscall_filter *filter, const struct rules *rules)
 		RETURN(SECCOMP_RET_KILL_PROCESS),
 		LOAD(nr),
 	};
-	const struct sock_filter epilogue = RETURN(rules->refusal);
 
 	emit(filter, prologue, PROLOGUE_LENGTH);
-	for (size_t i = 0; i < rules->count; i++)
-		if (is_first_of_its_call(rules, i))
-			emit_call(filter, rules, rules->at[i]->number);
-	emit(filter, &epilogue, EPILOGUE_LENGTH);
+	emit_calls(filter, rules, rules->calls, rules->call_count);
 }
 
 int syscall_filter_build(struct syscall_filter *filter, const struct syscall_list *lists,
@@ -141,7 +173,9 @@ int syscall_filter_build(struct syscall_filter *filter, const struct syscall_lis
 			       sizeof(*filter->code)),
 	};
 	rules.at = calloc(count, sizeof(const struct syscall_rule *));
-	if (!filter->code || !rules.at) {
+	rules.calls = calloc(count, sizeof(*rules.calls));
+	if (!filter->code || !rules.at || !rules.calls) {
+		free(rules.calls);
 		free(rules.at);
 		syscall_filter_destroy(filter);
 		return fail_host(ENOMEM, "sandbox: out of memory");
@@ -149,7 +183,9 @@ int syscall_filter_build(struct syscall_filter *filter, const struct syscall_lis
 	for (size_t i = 0; i < list_count; i++)
 		for (size_t j = 0; j < lists[i].count; j++)
 			rules.at[rules.count++] = &lists[i].rules[j];
+	find_calls(&rules);
 	emit_all(filter, &rules);
+	free(rules.calls);
 	free(rules.at);
 	return 0;
 }

@@ -41,7 +41,7 @@ struct syscall_list {
 };
 
 /*
- * The lists in the order in which their calls are tried: frequent ones first.
+ * Of all the lists; their order means nothing, that of rules for one call little.
  * log_only: what is not on them is done all the same, and goes to the kernel's
  * audit log. 0 or a failure, logged. Control thread.
  */

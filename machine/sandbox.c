@@ -44,7 +44,7 @@
 
 #define LIST(rules) { rules, ARRAY_SIZE(rules) }
 
-/* ---- The lists; frequent calls first ---- */
+/* ---- The lists ---- */
 
 static const struct syscall_rule vcpu_calls[] = {
 	SYSCALL_IF_EQUAL(ioctl, 1, KVM_RUN),
@@ -137,7 +137,6 @@ static bool filters_wanted(const struct sandbox *sandbox)
 	return sandbox->mode != MACHINE_SANDBOX_OFF;
 }
 
-/* `own` comes first: it has what the kind of thread does all the time. */
 static int filter_build(struct syscall_filter *filter, const struct sandbox *sandbox,
 			const struct syscall_list *own, size_t own_count)
 {

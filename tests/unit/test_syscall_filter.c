@@ -42,6 +42,9 @@ static uint32_t verdict(const struct syscall_filter *filter, const struct seccom
 		case BPF_JMP | BPF_JEQ | BPF_K:
 			at += a == code->k ? code->jt : code->jf;
 			break;
+		case BPF_JMP | BPF_JGE | BPF_K:
+			at += a >= code->k ? code->jt : code->jf;
+			break;
 		case BPF_RET | BPF_K:
 			return code->k;
 		default:
@@ -67,6 +70,9 @@ static const struct syscall_rule more_rules[] = {
 	SYSCALL_IF_EQUAL(ioctl, 2, 1),
 	SYSCALL_IF_EQUAL(prctl, 0, 1),
 	SYSCALL_ALWAYS(prctl),
+	SYSCALL_ALWAYS(close),
+	SYSCALL_ALWAYS(close),
+	SYSCALL_ALWAYS(futex),
 };
 
 static const struct syscall_list lists[] = {
