@@ -11,12 +11,16 @@
  *	threads N	how many it has at the end, the kernel's io-wq threads too
  *	calls N		with -s: system calls of all of its threads but the vCPUs'
  *	exits N		with -s: returns of KVM_RUN to user space
+ *	vm_exits N	with -s: exits of the guest, those that KVM handles itself too
+ *	since_start_ns N	since the command was started
  * With -t, a test net,rx,BYTES,RATE (or rxburst) is sent frames of so many bytes on that tap, RATE
  *thousands of them a second, or as many as it takes for 256 and more. -s reads tracepoints: root,
- *and a tracefs mounted. Exits as the command does; 1 if it can't be run or a signal ended it.
+ *and a tracefs and a debugfs mounted. A test lasts from its
+ *"# begin" line (else from the start of the command) to its "# end" line (else its "# result" line). Exits as the command does; 1 if it can't be run or a signal ended it.
  */
 #include <dirent.h>
 #include <fcntl.h>
+#include <glob.h>
 #include <linux/perf_event.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -25,6 +29,7 @@
 #include <string.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "sender.h"
@@ -42,6 +47,7 @@ struct thread {
 };
 
 struct sample {
+	uint64_t vm_exits;
 	unsigned count;
 	struct thread threads[THREADS_MAX];
 };
@@ -80,6 +86,31 @@ static bool read_thread(pid_t process, pid_t id, struct thread *thread)
 	return true;
 }
 
+/* KVM's own count, 0 where there is no debugfs. */
+static uint64_t read_vm_exits(pid_t process)
+{
+	char pattern[PATH_MAX_], text[32];
+	uint64_t sum = 0;
+	glob_t found;
+
+	snprintf(pattern, sizeof(pattern), "/sys/kernel/debug/kvm/%d-*/exits", process);
+	if (glob(pattern, 0, NULL, &found))
+		return 0;
+	for (size_t i = 0; i < found.gl_pathc; i++)
+		if (read_file(found.gl_pathv[i], text, sizeof(text)))
+			sum += strtoull(text, NULL, 10);
+	globfree(&found);
+	return sum;
+}
+
+static uint64_t now_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+}
+
 static void take_sample(pid_t process, struct sample *sample)
 {
 	char path[PATH_MAX_];
@@ -87,6 +118,7 @@ static void take_sample(pid_t process, struct sample *sample)
 	DIR *tasks;
 
 	sample->count = 0;
+	sample->vm_exits = read_vm_exits(process);
 	snprintf(path, sizeof(path), "/proc/%d/task", process);
 	tasks = opendir(path);
 	if (!tasks)
@@ -186,39 +218,66 @@ static bool begin_sending(struct sender *sender, const char *test)
 	return sender_start(sender);
 }
 
-static void print_use(const struct sample *before, const struct sample *after)
+struct test {
+	struct sample before, after;
+	uint64_t calls, exits;
+	bool sending, ended;
+};
+
+static void begin_test(struct test *test, const char *name, pid_t process, bool counters,
+		       struct sender *sender)
 {
-	printf(" vmm_ns %lu vcpu_ns %lu threads %u", ran(before, after, false),
-	       ran(before, after, true), after->count);
+	take_sample(process, &test->before);
+	test->ended = false;
+	test->sending = begin_sending(sender, name);
+	if (counters)
+		start_counters(&test->before);
+}
+
+static void end_test(struct test *test, pid_t process, struct sender *sender)
+{
+	if (test->ended)
+		return;
+	test->ended = true;
+	take_sample(process, &test->after);
+	test->calls = stop_counters(&test->before, false);
+	test->exits = stop_counters(&test->before, true);
+	if (test->sending)
+		sender_stop(sender);
+}
+
+static void print_use(const struct test *test, bool counters, const struct sender *sender)
+{
+	printf(" vmm_ns %lu vcpu_ns %lu threads %u", ran(&test->before, &test->after, false),
+	       ran(&test->before, &test->after, true), test->after.count);
+	if (counters)
+		printf(" calls %lu exits %lu vm_exits %lu", test->calls, test->exits,
+		       test->after.vm_exits - test->before.vm_exits);
+	if (test->sending)
+		printf(" sent %lu", sender->sent);
 }
 
 static void follow(FILE *console, pid_t process, bool counters, struct sender *sender)
 {
-	static struct sample before, after;
-	bool sending = false;
+	uint64_t started_ns = now_ns();
+	static struct test test;
 	char line[LINE_MAX];
 
 	while (fgets(line, sizeof(line), console)) {
 		line[strcspn(line, "\r\n")] = 0;
 		if (!strncmp(line, "# begin ", 8)) {
-			take_sample(process, &before);
-			sending = begin_sending(sender, line + 8);
-			if (counters)
-				start_counters(&before);
+			begin_test(&test, line + 8, process, counters, sender);
+			continue;
+		}
+		if (!strncmp(line, "# end ", 6)) {
+			end_test(&test, process, sender);
 			continue;
 		}
 		fputs(line, stdout);
 		if (!strncmp(line, "# result ", 9)) {
-			take_sample(process, &after);
-			print_use(&before, &after);
-			if (counters)
-				printf(" calls %lu exits %lu", stop_counters(&before, false),
-				       stop_counters(&before, true));
-			if (sending)
-				sender_stop(sender);
-			if (sending)
-				printf(" sent %lu", sender->sent);
-			sending = false;
+			end_test(&test, process, sender);
+			printf(" since_start_ns %lu", now_ns() - started_ns);
+			print_use(&test, counters, sender);
 		}
 		putchar('\n');
 		fflush(stdout);

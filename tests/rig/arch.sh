@@ -79,6 +79,10 @@ arm64_processor() {
 	esac
 }
 
+# With RINGVM_RIG_ICOUNT, x86 only, L1 has one processor and its clock is the count of instructions, one
+# a nanosecond, so that times repeat and do not depend on who else uses this host. Twice as slow.
+icount='-icount shift=0,sleep=off -rtc base=2026-01-01,clock=vm -seed 1'
+
 # emulator BUILD CASE: QEMU and the machine that has a stock kernel's KVM in it, as words.
 emulator() {
 	case $RINGVM_RIG_ARCH:${RINGVM_RIG_HOST:-new} in
@@ -90,7 +94,8 @@ emulator() {
 	x86:new)
 		echo "env QEMU_MODULE_DIR=/usr/lib/x86_64-linux-gnu/qemu $1/qemu" \
 			"-L /usr/share/seabios -L /usr/share/qemu" \
-			"-cpu max,+svm,-la57,-xsave,-avx,-avx2,-f16c,-fma -accel tcg,thread=single"
+			"-cpu max,+svm,-la57,-xsave,-avx,-avx2,-f16c,-fma${RINGVM_RIG_ICOUNT:+,-rdrand,-rdseed}" \
+			"-accel tcg,thread=single ${RINGVM_RIG_ICOUNT:+$icount}"
 		;;
 	arm64:new)
 		echo "qemu-system-aarch64 -M virt,virtualization=on,gic-version=3,its=on $(arm64_processor "$2")"
