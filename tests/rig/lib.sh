@@ -92,6 +92,29 @@ await() {
 # reflects ADDRESS LINE: whether the guest at port 7 sends the line back. It may not listen yet.
 reflects() { [ "$(echo "$2" | nc -w 10 "$1" 7)" = "$2" ]; }
 
+# tap_up: the host's side of the guest's card on rigtap0, which is 10.9.0.2 there.
+tap_up() {
+	await ip link show rigtap0
+	ip addr add 10.9.0.1/24 dev rigtap0
+	ip link set rigtap0 up
+}
+
+# frames_pass NAME: test points for what passes between the host and a guest with rig=ping that has
+# said "your turn", and for its end.
+frames_pass() {
+	ping -c 10 -i 0.2 -W 5 10.9.0.2 >host.ping
+	ok $? "host to guest: pings"
+	show_file host.ping >&2
+	grep -q ' 0% packet loss' host.ping
+	ok $? "host to guest: 0% packet loss"
+	await reflects 10.9.0.2 stop
+	ok $? "TCP both ways"
+	finish
+	says "$1" "eth0 mac 52:54:00:12:34:56" "guest_mac is what the guest sees"
+	says "$1" "ping 10.9.0.1 .* 0% packet loss" "guest to host: 0% packet loss"
+	ends "$1" 0
+}
+
 # guest NAME "WORDS" OPTION...: boots $kernel with WORDS on its command line and runs it to its end.
 # The console is in NAME.out, what ringvm said in NAME.err, its exit status in $status (137: it had
 # to be killed).

@@ -11,9 +11,7 @@ start demo "loglevel=6 rig=demo addresses=10.9.0.2" \
 	-c 2 -d disk.img -n mode=tap,tapif=rigtap0 </dev/null
 tail -q -f -n +1 demo.out demo.err >&2 &
 tail_pid=$!
-await ip link show rigtap0
-ip addr add 10.9.0.1/24 dev rigtap0
-ip link set rigtap0 up
+tap_up
 await said demo "your turn"
 await reflects 10.9.0.2 stop
 ok $? "the host talks to the guest by TCP"
