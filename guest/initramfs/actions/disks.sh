@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 # For each disk: its checksum, then its first half is copied to the second half with a flush, unless
-# it is read-only.
+# it is read-only. At last, the interrupts that came.
 for dir in /sys/block/vd*; do
 	disk=${dir##*/}
 	half=$(($(cat "$dir/size") / 4096)) # MiB in half of the disk
@@ -12,4 +12,7 @@ for dir in /sys/block/vd*; do
 		dd if="/dev/$disk" of="/dev/$disk" bs=1M count="$half" seek="$half" conv=fsync 2>/dev/null &&
 			say "$disk copied"
 	fi
+done
+grep virtio /proc/interrupts | while read -r line; do
+	say "interrupt $line"
 done

@@ -17,24 +17,29 @@ finish
 ends pipe 0
 is "$(word pipe input)" "$sum" "serial: $bytes bytes by a pipe"
 
-# A terminal is raw while ringvm has it and as before when it ends.
-cat >in-pty.sh <<END
-stty -g >before
-"$RINGVM" run -k "$GUESTS/$kernel/vmlinuz" -i "$GUESTS/$kernel/initrd" \\
-	-p "console=ttyS0 loglevel=4 rig=input bytes=6"
-echo "status \$?"
-stty -g >after
-END
-(wait_for 120 said pty "send 6 bytes" && sleep 1 && printf 'hallo\n'; sleep 5) |
-	timeout -s KILL 180 script -qfc "sh in-pty.sh" pty.out >/dev/null
+# run_in_pty NAME WORDS: a guest on a terminal, which is raw while ringvm has it and as before when
+# it ends; stdin is what is typed there.
+run_in_pty() {
+	cat >in-pty.sh <<-END
+		stty -g >before
+		"$RINGVM" run -k "$GUESTS/$kernel/vmlinuz" -i "$GUESTS/$kernel/initrd" -p "console=ttyS0 $2"
+		echo "status \$?"
+		stty -g >after
+	END
+	timeout -s KILL 900 script -qfc "sh in-pty.sh" "$1.out" >/dev/null
+}
+
+(wait_for 600 said pty "send 6 bytes" && sleep 1 && printf 'hallo\n'; sleep 5) |
+	run_in_pty pty "loglevel=4 rig=input bytes=6"
 says pty "input $(printf 'hallo\n' | sum)" "serial: a line through a pty"
 grep -q "^status 0" pty.out
 ok $? "pty: exit status 0"
 cmp -s before after
 ok $? "pty: the terminal is as it was before"
 
-(wait_for 120 said escape "send 6 bytes" && sleep 1 && printf '\001x'; sleep 5) |
-	timeout -s KILL 180 script -qfc "sh in-pty.sh" escape.out >/dev/null
+# As soon as the kernel speaks: the guest need not come further.
+(wait_for 600 grep -q "Linux version" escape.out && printf '\001x'; sleep 5) |
+	run_in_pty escape "loglevel=7 rig=input bytes=6"
 lacks escape "input .*" "pty: Ctrl-A x ends the guest"
 cmp -s before after
 ok $? "pty: the terminal is as it was before Ctrl-A x"

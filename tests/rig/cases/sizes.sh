@@ -1,20 +1,22 @@
 # SPDX-License-Identifier: MIT
-# Sizes of memory: small, odd, and beyond the hole below 4 GiB.
+# Sizes of memory: small, odd, and beyond the hole below 4 GiB; with one, two and four vCPUs.
 . "${RIG:?}/lib.sh"
 
-# size as the option has it, MiB of it, MiB that the kernel may keep for itself
-while read -r size mib kept; do
-	guest "mem-$size" rig=boot -m "$size"
+# size as the option has it, MiB of it, MiB that the kernel may keep for itself, vCPUs
+while read -r size mib kept cpus; do
+	guest "mem-$size" rig=boot -m "$size" -c "$cpus"
 	ends "mem-$size" 0
 	total=$(word "mem-$size" memory)
 	total=$((${total% kB} / 1024))
 	[ "$total" -le "$mib" ] && [ "$total" -ge $((mib - kept)) ]
 	ok $? "--mem $size: the guest has $total MiB"
+	says "mem-$size" "cpus $cpus" "$cpus vCPUs come up"
+	lacks "mem-$size" "warning .*(CPU|smp|APIC|TSC).*" "$cpus vCPUs: no warning"
 done <<END
-128M 128 60
-301M 301 60
-3333M 3333 160
-5G 5120 220
+128M 128 60 1
+301M 301 60 2
+3333M 3333 160 4
+5G 5120 220 1
 END
 
 # Huge pages that were set aside, which is for an emulated host only: it is thrown away.
