@@ -130,7 +130,7 @@ start() {
 	shift 2
 	# busybox's timeout becomes the program, with the watch in a child. A command in the
 	# background has /dev/null as its input, so the one that start was called with comes as 3.
-	busybox timeout -s KILL "${guest_limit:-300}" "${RINGVM:?}" run \
+	busybox timeout -s KILL "${guest_limit:-900}" "${RINGVM:?}" run \
 		-k "${guest_kernel:-${GUESTS:?}/$kernel/vmlinuz}" -i "$GUESTS/$kernel/initrd" \
 		-p "console=ttyS0 loglevel=4 panic=-1 $words" "$@" \
 		<&3 >"$guest_name.out" 2>"$guest_name.err" &

@@ -3,7 +3,7 @@
 . "${RIG:?}/lib.sh"
 
 gzip -1 <"$GUESTS/$kernel/vmlinuz" >Image.gz
-guest_kernel=Image.gz guest_limit=300
+guest_kernel=Image.gz
 guest gzip rig=boot --dump-dtb dump.dtb
 ends gzip 0
 says gzip "kernel .*" "Image.gz boots"
