@@ -23,6 +23,7 @@ struct fetch_range {
 struct fetch_state {
 	uint16_t window; /* the last one opened */
 	bool open;
+	bool unfenced; /* what was stored last */
 	unsigned counts[FETCH_KINDS];
 	struct fetch_range ranges[FETCH_KINDS][FETCH_RANGES];
 };
@@ -68,11 +69,31 @@ static bool range_grow(struct fetch_range *range, uint64_t begin, uint64_t end)
 	return true;
 }
 
+void fetch_stored(void)
+{
+	fetch.unfenced = true;
+}
+
+void fetch_fence(void)
+{
+	__sync_synchronize();
+	fetch.unfenced = false;
+}
+
+void fetch_look(void)
+{
+	if (!fetch.unfenced)
+		return;
+	log_warning("a look at the ring without a fence behind what was stored before it");
+	abort();
+}
+
 void fetch_note(enum fetch_kind kind, uint64_t place, uint64_t bytes)
 {
 	struct fetch_range *ranges = fetch.ranges[kind];
 	bool grown = false;
 
+	fetch_look();
 	if (!fetch.open || !bytes)
 		return;
 	for (unsigned i = 0; i < fetch.counts[kind]; i++) {

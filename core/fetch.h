@@ -10,6 +10,10 @@
  *
  * Each thread has its own window. A read outside of any, such as that of a ring
  * that was empty, is not held against another.
+ *
+ * A wish in guest memory, as for a kick, and the look behind it that makes up for
+ * what came before the driver saw it, have a full fence between them. No test
+ * sees on every machine that one is missing; these builds do, at the first look.
  */
 #ifndef CORE_FETCH_H
 #define CORE_FETCH_H
@@ -36,6 +40,12 @@ void fetch_close(void);
 uint16_t fetch_window(void);
 /* Aborts, with a message, if any of these bytes has been noted in this window. */
 void fetch_note(enum fetch_kind kind, uint64_t place, uint64_t bytes);
+/* Something was stored that the driver answers: no look before fetch_fence(). */
+void fetch_stored(void);
+/* A full fence. */
+void fetch_fence(void);
+/* We look at what the driver stores: aborts where no fence came first. fetch_note() is one, too. */
+void fetch_look(void);
 
 #else
 
@@ -57,6 +67,19 @@ static inline void fetch_note(enum fetch_kind kind, uint64_t place, uint64_t byt
 	(void)kind;
 	(void)place;
 	(void)bytes;
+}
+
+static inline void fetch_stored(void)
+{
+}
+
+static inline void fetch_fence(void)
+{
+	__sync_synchronize();
+}
+
+static inline void fetch_look(void)
+{
 }
 
 #endif

@@ -67,12 +67,14 @@ static void packed_want_kicks(struct virtqueue *queue, bool wanted)
 		packed_store_flags(run, wanted ? VRING_PACKED_EVENT_FLAG_ENABLE :
 						 VRING_PACKED_EVENT_FLAG_DISABLE);
 	}
+	if (!wanted)
+		return;
+	fetch_stored();
 	/*
 	 * Pairs with the driver's full fence between its store of a head's flags and
 	 * its load of the device event area: one of us sees the other's store.
 	 */
-	if (wanted)
-		__sync_synchronize();
+	fetch_fence();
 }
 
 static bool packed_look(struct virtqueue *queue)
@@ -162,9 +164,13 @@ static void packed_use(struct virtqueue *queue, const struct virtqueue_buffer *b
 /* `count` descriptors before `end` were used. */
 static bool packed_wants_interrupt(const struct virtqueue_run *run, uint16_t end, uint16_t count)
 {
-	uint32_t area = le32toh(__atomic_load_n(run->packed.driver_event, __ATOMIC_RELAXED));
-	uint16_t place = (uint16_t)area, flags = area >> 16 & 3, event, new;
+	uint16_t place, flags, event, new;
+	uint32_t area;
 
+	fetch_look();
+	area = le32toh(__atomic_load_n(run->packed.driver_event, __ATOMIC_RELAXED));
+	place = (uint16_t)area;
+	flags = area >> 16 & 3;
 	if (flags == VRING_PACKED_EVENT_FLAG_DISABLE)
 		return false;
 	/* What is reserved, or was not negotiated, must not make the driver wait for ever. */
@@ -189,11 +195,12 @@ static bool packed_publish(struct virtqueue *queue)
 	packed->burst = 0;
 	/* Pairs with the driver's acquire of these flags: it finds the whole burst and the data. */
 	__atomic_store_n(&first->flags, htole16(packed->burst_flags), __ATOMIC_RELEASE);
+	fetch_stored();
 	/*
 	 * Pairs with the driver's full fence between its store of the driver event
 	 * area and its load of the flags: it sees them, or we its wish.
 	 */
-	__sync_synchronize();
+	fetch_fence();
 	return packed_wants_interrupt(run, queue->next_used, count);
 }
 

@@ -72,12 +72,14 @@ static void split_want_kicks(struct virtqueue *queue, bool wanted)
 		run->kicks_wanted = wanted;
 		__atomic_store_n(&run->split.used->flags, htole16(flags), __ATOMIC_RELAXED);
 	}
+	if (!wanted)
+		return;
+	fetch_stored();
 	/*
 	 * Pairs with the driver's full fence between its store of avail->idx and
 	 * its load of the avail event or flags: one of us sees the other's store.
 	 */
-	if (wanted)
-		__sync_synchronize();
+	fetch_fence();
 }
 
 /* As far as avail->idx can be trusted. */
@@ -134,6 +136,7 @@ static bool split_wants_interrupt(const struct virtqueue_run *run, uint16_t old,
 {
 	const struct split_ring *split = &run->split;
 
+	fetch_look();
 	if (run->event_idx) {
 		uint16_t event = __atomic_load_n(split->used_event, __ATOMIC_RELAXED);
 
@@ -153,11 +156,12 @@ static bool split_publish(struct virtqueue *queue)
 	/* Pairs with the driver's acquire of used->idx: it finds the elements and the data. */
 	__atomic_store_n(&split->used->idx, htole16(queue->next_used), __ATOMIC_RELEASE);
 	split->published = queue->next_used;
+	fetch_stored();
 	/*
 	 * Pairs with the driver's full fence between its store of the used event or
 	 * flags and its load of used->idx: it sees our index, or we its wish.
 	 */
-	__sync_synchronize();
+	fetch_fence();
 	return split_wants_interrupt(queue->run, old, split->published);
 }
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * That a double fetch ends a test build: of the detector by itself, of a chain's
- * data and of descriptors, in builds that have it. (The rings of all other tests,
- * read once each, are its other half.)
+ * That a double fetch ends a test build, and a look without a fence: of the
+ * detector by itself, of a chain's data and of descriptors, in builds that have
+ * it. (The rings of all other tests, read once each, are its other half.)
  */
 #include "tests/unit/unit.h"
 
@@ -99,6 +99,36 @@ static void other_reads_pass(void **state)
 	(void)state;
 	assert_false(aborts(neighbours));
 	assert_false(aborts(in_two_pops));
+}
+
+static void look_without_fence(void)
+{
+	fetch_stored();
+	fetch_look();
+}
+
+static void fetch_without_fence(void)
+{
+	fetch_fence();
+	fetch_stored();
+	fetch_note(FETCH_INDEX, 0, 2);
+}
+
+static void fence_between(void)
+{
+	fetch_look();
+	fetch_stored();
+	fetch_fence();
+	fetch_look();
+	fetch_note(FETCH_INDEX, 0, 2);
+}
+
+static void a_look_without_fence_aborts(void **state)
+{
+	(void)state;
+	assert_true(aborts(look_without_fence));
+	assert_true(aborts(fetch_without_fence));
+	assert_false(aborts(fence_between));
 }
 
 static void windows_have_numbers(void **state)
@@ -247,6 +277,7 @@ int main(void)
 #ifdef FETCH_CHECK
 		cmocka_unit_test(a_second_read_aborts),
 		cmocka_unit_test(other_reads_pass),
+		cmocka_unit_test(a_look_without_fence_aborts),
 		cmocka_unit_test(windows_have_numbers),
 		cmocka_unit_test(data_is_pulled_once),
 		cmocka_unit_test(descriptors_are_read_once),
