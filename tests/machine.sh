@@ -2,7 +2,7 @@
 # shellcheck shell=sh
 #
 # What tests that look at a machine from outside share: tests/affinity, sandbox, trace_boot. Sourced, it
-# gives them $ringvm, $guests and $scratch, which is gone in the end, as is the machine $pid; and it
+# gives them $ringvm, $guests, $suffix of those and $scratch, which is gone in the end, as is the machine $pid; and it
 # ends them with 77 where nothing can be tried. They end with `[ $failures = 0 ]`.
 
 top=${top_builddir:-.}
@@ -11,7 +11,9 @@ guests=${RINGVM_GUESTS:-$top/guest}
 failures=0
 
 { : <>/dev/kvm; } 2>/dev/null || { echo "/dev/kvm cannot be opened"; exit 77; }
-[ -e "$guests/hang.elf" ] || { echo "$guests/hang.elf is not built"; exit 77; }
+suffix=elf
+[ ! -e "$guests/hang.image" ] || suffix=image
+[ -e "$guests/hang.$suffix" ] || { echo "$guests/hang.$suffix is not built"; exit 77; }
 
 scratch=$(mktemp -d) || exit 99
 pid=
@@ -27,7 +29,7 @@ bad() {
 start() { # options
 	# What the last one wrote is not this one's: the shell that will empty the file may be slow.
 	rm -f "$scratch/output" "$scratch/error"
-	"$ringvm" run -k "$guests/hang.elf" -m 64M -c 2 --stop-timeout 0 "$@" \
+	"$ringvm" run -k "$guests/hang.$suffix" -m 64M -c 2 --stop-timeout 0 "$@" \
 		</dev/null >"$scratch/output" 2>"$scratch/error" &
 	pid=$!
 	for _ in $(seq 300); do
