@@ -68,6 +68,7 @@ static int rng_create(const void *options, const struct virtio_deps *deps,
 	(void)options;
 	if (!rng)
 		return fail_host(ENOMEM, "%s: out of memory", deps->name);
+	/* A host that has just booted makes this wait, and so no worker later. */
 	if (getrandom(&byte, sizeof(byte), 0) < 0) {
 		free(rng);
 		return fail_host_errno("%s: the host gives no random numbers", deps->name);
