@@ -101,7 +101,8 @@ run() {
 	status=$?
 }
 
-has_line() { grep -q "$1" "$scratch/output"; }
+# A line counts when it has its end: a guest writes byte by byte.
+has_line() { head -n "$(wc -l <"$scratch/output")" "$scratch/output" | grep -q "$1"; }
 
 # start GUEST OPTION...: in the background, with $scratch/input on its serial port.
 start() {
@@ -118,7 +119,6 @@ start() {
 }
 
 # The guest's diskshell: ask COMMAND prints the result.
-# A line counts when it has its end.
 answers() { [ "$(wc -l <"$scratch/output")" -gt "$answered" ]; }
 ask() {
 	answered=$(wc -l <"$scratch/output")
