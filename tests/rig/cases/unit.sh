@@ -6,7 +6,9 @@
 # What this host cannot do for a test.
 why_skipped() {
 	case $1 in
-	test_net_data:waits_for_room) echo "sockets know RWF_NOWAIT, by which frames keep their order, from Linux 6.4 on" ;;
+	test_net_data:waits_for_room | test_net_data:reads_lone_frames_as_they_come)
+		echo "sockets know RWF_NOWAIT, by which frames keep their order, from Linux 6.4 on"
+		;;
 	test_memory:test_huge_pages) echo "this host has no huge pages to spare" ;;
 	*) return 1 ;;
 	esac
