@@ -58,7 +58,7 @@ run_programs() {
 			skip "$name" "$(tail -n 1 "$name.log")"
 		else
 			is "$status" 0 "$name"
-			[ "$status" = 0 ] || show_file "$name.log"
+			[ "$status" = 0 ] || show_failures "$name.log"
 		fi
 	done
 }
@@ -183,6 +183,12 @@ show() {
 	[ ! -e "$1.shown" ] || return 0
 	touch "$1.shown"
 	show_file "$1.out" "$1.err"
+}
+
+# show_failures LOG: of a test program: what failed in it, and where; then its end.
+show_failures() {
+	grep -E '^\[ *(ERROR|LINE) *\]' "$1" | sed 's/^/#   /'
+	show_file "$1"
 }
 
 show_file() { tail -n 15 "$@" | tr -d '\r' | sed 's/^/#   /'; }
