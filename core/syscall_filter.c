@@ -27,7 +27,7 @@
  */
 #define RULE_LENGTH_MAX 8
 #define PROLOGUE_LENGTH 4
-#define EPILOGUE_LENGTH 1
+#define EMPTY_LENGTH 1 /* of no calls at all: a refusal */
 
 /* So few calls are compared one after the other. */
 #define LEAF_CALLS 2
@@ -169,7 +169,7 @@ int syscall_filter_build(struct syscall_filter *filter, const struct syscall_lis
 	for (size_t i = 0; i < list_count; i++)
 		count += lists[i].count;
 	*filter = (struct syscall_filter){
-		.code = calloc(PROLOGUE_LENGTH + count * RULE_LENGTH_MAX + EPILOGUE_LENGTH,
+		.code = calloc(PROLOGUE_LENGTH + count * RULE_LENGTH_MAX + EMPTY_LENGTH,
 			       sizeof(*filter->code)),
 	};
 	rules.at = calloc(count, sizeof(const struct syscall_rule *));
