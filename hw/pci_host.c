@@ -24,8 +24,11 @@
 #define ADDRESS_WRITABLE (ADDRESS_ENABLE | 0x00fffffc)
 
 #define SLOT_SHIFT 3 /* of a function's address */
-#define FUNCTION_MASK 7
+#define SLOTS 32
+#define SLOT_FUNCTIONS 8
 #define PINS 4
+
+#define HEADER_TYPE_MULTIFUNCTION 0x80 /* PCI 3.0, 6.2.1: in function 0, that it has company */
 
 /*
  * The window is as large as BARs can want to be, and aligned so that RAM that
@@ -125,18 +128,16 @@ static void bars_update(struct pci_host *host, struct pci_function *function)
 			bar_leave(host, function, bar);
 	}
 	bars_join(host, function);
-	for (unsigned slot = 0; slot < PCI_HOST_SLOTS; slot++)
-		if (host->functions[slot])
-			bars_join(host, host->functions[slot]);
+	for (unsigned address = 0; address < PCI_HOST_FUNCTIONS; address++)
+		if (host->functions[address])
+			bars_join(host, host->functions[address]);
 }
 
 /* ---- Configuration space ---- */
 
 static struct pci_function *function_at(struct pci_host *host, uint32_t address)
 {
-	if (address >> SLOT_SHIFT >= PCI_HOST_SLOTS || (address & FUNCTION_MASK))
-		return NULL;
-	return host->functions[address >> SLOT_SHIFT];
+	return address < PCI_HOST_FUNCTIONS ? host->functions[address] : NULL;
 }
 
 static bool access_valid(unsigned offset, unsigned length)
@@ -301,25 +302,42 @@ static int bars_place(struct pci_host *host, struct pci_function *function)
 	return 0;
 }
 
+/* A slot for each as long as there are slots: an INTx line then has the fewest. */
+static bool address_take(const struct pci_host *host, uint16_t *address)
+{
+	for (unsigned number = 0; number < SLOT_FUNCTIONS; number++)
+		for (unsigned slot = number ? 1 : 0; slot < SLOTS; slot++) {
+			*address = (uint16_t)(slot << SLOT_SHIFT | number);
+			if (!host->functions[*address])
+				return true;
+		}
+	return false;
+}
+
+/* Function 0 of a slot says whether there are others. */
+static void multifunction_show(struct pci_function *first)
+{
+	first->config[PCI_HEADER_TYPE] |= HEADER_TYPE_MULTIFUNCTION;
+	first->initial[PCI_HEADER_TYPE] |= HEADER_TYPE_MULTIFUNCTION;
+}
+
 int pci_host_add(struct pci_host *host, struct pci_function *function)
 {
-	unsigned slot = 0;
 	int error;
 
-	while (slot < PCI_HOST_SLOTS && host->functions[slot])
-		slot++;
-	if (slot == PCI_HOST_SLOTS)
-		return fail(ENOSPC, "%s: all %u PCI slots are taken; use fewer devices",
-			    function->name, PCI_HOST_SLOTS - 1);
+	if (!address_take(host, &function->address))
+		return fail(ENOSPC, "%s: the PCI bus is full with %u devices; use fewer",
+			    function->name, PCI_HOST_DEVICES);
 	error = bars_place(host, function);
 	if (error)
 		return error;
-	function->address = (uint16_t)(slot << SLOT_SHIFT);
 	if (function->config[PCI_INTERRUPT_PIN])
 		function->config[PCI_INTERRUPT_LINE] = (uint8_t)pci_host_pin_gsi(host, function);
 	memcpy(function->initial, function->config, sizeof(function->initial));
 	pthread_mutex_lock(&host->lock);
-	host->functions[slot] = function;
+	host->functions[function->address] = function;
+	if (function->address % SLOT_FUNCTIONS)
+		multifunction_show(host->functions[align_down(function->address, SLOT_FUNCTIONS)]);
 	pthread_mutex_unlock(&host->lock);
 	return 0;
 }
@@ -329,7 +347,7 @@ void pci_host_remove(struct pci_host *host, struct pci_function *function)
 	pthread_mutex_lock(&host->lock);
 	assert(function_at(host, function->address) == function);
 	bars_leave(host, function);
-	host->functions[function->address >> SLOT_SHIFT] = NULL;
+	host->functions[function->address] = NULL;
 	pthread_mutex_unlock(&host->lock);
 }
 
@@ -342,8 +360,8 @@ void pci_host_reset(struct pci_host *host)
 {
 	pthread_mutex_lock(&host->lock);
 	host->address = 0;
-	for (unsigned slot = 0; slot < PCI_HOST_SLOTS; slot++) {
-		struct pci_function *function = host->functions[slot];
+	for (unsigned address = 0; address < PCI_HOST_FUNCTIONS; address++) {
+		struct pci_function *function = host->functions[address];
 
 		if (!function)
 			continue;

@@ -23,7 +23,8 @@
 #include "core/kvm_call.h"
 #include "hw/pci.h"
 
-#define PCI_HOST_SLOTS 32 /* on bus 0; slot 0 is the bridge itself */
+#define PCI_HOST_FUNCTIONS 256 /* on bus 0: 32 slots of 8 */
+#define PCI_HOST_DEVICES (31 * 8) /* slot 0 has the bridge and nothing else */
 
 struct pci_window {
 	uint64_t base, size;
@@ -52,7 +53,8 @@ struct pci_host {
 	struct region ecam, address_port, data_port;
 	uint32_t address;  /* CF8; lock */
 	struct pci_function bridge;
-	struct pci_function *functions[PCI_HOST_SLOTS]; /* fixed before the first vCPU runs */
+	/* By address; fixed before the first vCPU runs. */
+	struct pci_function *functions[PCI_HOST_FUNCTIONS];
 	uint64_t next32, next64; /* where the next BAR goes */
 };
 
@@ -61,9 +63,10 @@ int pci_host_init(struct pci_host *host, const struct pci_host_config *config);
 void pci_host_destroy(struct pci_host *host);
 
 /*
- * Puts a function into the next free slot and gives its BARs addresses (not
- * enabled): below 4 GiB while there is room, so that a guest of any paging mode
- * reaches them. 0, or a failure, logged, when slots or windows are full.
+ * Puts a function into the next free slot, or beside one that is there when all
+ * are taken, and gives its BARs addresses (not enabled): below 4 GiB while there
+ * is room, so that a guest of any paging mode reaches them. 0, or a failure,
+ * logged, when the bus or the windows are full.
  * Remove: its regions leave the buses; no vCPU runs.
  */
 int pci_host_add(struct pci_host *host, struct pci_function *function);

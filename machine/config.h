@@ -12,9 +12,10 @@
 
 #include "base/cpu_list.h"
 #include "core/memory.h"
+#include "hw/pci_host.h"
 #include "virtio/virtio.h"
 
-#define MACHINE_DEVICES_MAX 31 /* slots of PCI bus 0 beside the host bridge */
+#define MACHINE_DEVICES_MAX PCI_HOST_DEVICES
 #define MACHINE_NAME_MAX 63
 
 enum machine_console { MACHINE_CONSOLE_SERIAL, MACHINE_CONSOLE_VIRTIO };

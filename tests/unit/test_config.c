@@ -21,15 +21,16 @@ static struct machine_config config;
 /* Reads a command line of words between spaces; a '~' in a word stands for a space. */
 static int parse(const char *line)
 {
-	char text[512], *argv[96] = { "run" }, *rest = text;
+	char text[2048], *argv[768] = { "run" }, *rest = text;
 	int argc = 1, error;
 
 	machine_config_destroy(&config);
 	assert_int_equal(machine_config_init(&config), 0);
-	snprintf(text, sizeof(text), "%s", line);
+	assert_in_range(snprintf(text, sizeof(text), "%s", line), 0, sizeof(text) - 1);
 	for (char *word = strtok_r(rest, " ", &rest); word; word = strtok_r(rest, " ", &rest)) {
 		for (char *at = word; (at = strchr(at, '~')); at++)
 			*at = ' ';
+		assert_in_range(argc, 1, ARRAY_SIZE(argv) - 2);
 		argv[argc++] = word;
 	}
 	error = machine_options_parse(&config, argc, argv);
@@ -232,7 +233,7 @@ static void test_refusals(void **state)
 
 static void test_bus_has_a_last_slot(void **state)
 {
-	char line[512] = "bz --nodefaults";
+	char line[64 + 5 * MACHINE_DEVICES_MAX] = "bz --nodefaults";
 
 	(void)state;
 	for (int i = 0; i < MACHINE_DEVICES_MAX; i++)

@@ -473,33 +473,65 @@ static void test_reset(void **state)
 	assert_int_equal(bus_read(&ports, 0xcf8, 4), 0);
 }
 
-/* 31 functions fit; their large BARs go above 4 GiB when the window below is full. */
-static void test_slots_and_windows(void **state)
+static void gadget_add_large(struct gadget *gadget)
 {
-	static struct gadget many[PCI_HOST_SLOTS];
-	unsigned count = 0;
-	uint64_t gpa = 0;
+	gadget_init(gadget);
+	gadget->high.size = 16 * MIB;
+	store_le32(&gadget->function.writable[PCI_BASE_ADDRESS_2], (uint32_t)~(16 * MIB - 1));
+	assert_int_equal(pci_host_add(&host, &gadget->function), 0);
+	assert_true(is_aligned(pci_bar_gpa(&gadget->function, 2), 16 * MIB));
+}
+
+/* Large BARs go above 4 GiB when the window below is full. */
+static void test_bus_and_windows_fill_up(void **state)
+{
+	static struct gadget many[PCI_HOST_DEVICES];
+	unsigned count = 2; /* those of setup() */
 
 	(void)state;
-	for (; count < PCI_HOST_SLOTS - 3; count++) {
-		gadget_init(&many[count]);
-		many[count].high.size = 16 * MIB;
-		store_le32(&many[count].function.writable[PCI_BASE_ADDRESS_2],
-			   (uint32_t)~(16 * MIB - 1));
-		assert_int_equal(pci_host_add(&host, &many[count].function), 0);
-		gpa = pci_bar_gpa(&many[count].function, 2);
-		assert_true(is_aligned(gpa, 16 * MIB));
-	}
-	assert_true(gpa >= MEMORY64_GPA);
-	gadget_init(&many[count]);
-	assert_int_equal(pci_host_add(&host, &many[count].function), -ENOSPC);
-	while (count)
+	for (; count < PCI_HOST_DEVICES; count++)
+		gadget_add_large(&many[count]);
+	assert_true(pci_bar_gpa(&many[count - 1].function, 2) >= MEMORY64_GPA);
+	gadget_init(&many[0]);
+	assert_int_equal(pci_host_add(&host, &many[0].function), -ENOSPC);
+	while (count > 2)
 		pci_host_remove(&host, &many[--count].function);
 
 	gadget_init(&many[0]);
 	many[0].low.size = MEMORY32_BYTES;
 	assert_int_equal(pci_host_add(&host, &many[0].function), -ENOSPC);
 	assert_int_equal(get(3, PCI_VENDOR_ID, 4), ABSENT);
+}
+
+/* Each device has a slot of its own as long as there are slots; then they share them. */
+static void test_slots_are_shared_when_all_are_taken(void **state)
+{
+	static struct gadget many[32];
+	const uint64_t company = ECAM_GPA + SLOT(1) + (1 << 12);
+	unsigned count = 0;
+
+	(void)state;
+	for (; count < 29; count++)
+		gadget_add_large(&many[count]);
+	assert_int_equal(many[28].function.address, 31 << 3);
+	assert_int_equal(get(1, PCI_HEADER_TYPE, 1), PCI_HEADER_TYPE_NORMAL);
+	assert_int_equal(bus_read(&mmio, company + PCI_VENDOR_ID, 4), ABSENT);
+
+	gadget_add_large(&many[count]);
+	assert_int_equal(many[count].function.address, 1 << 3 | 1);
+	assert_int_equal(pci_host_pin_gsi(&host, &many[count++].function), 17);
+	gadget_add_large(&many[count]);
+	assert_int_equal(many[count++].function.address, 2 << 3 | 1);
+	pci_host_reset(&host);
+	assert_int_equal(bus_read(&mmio, company + PCI_VENDOR_ID, 4), 0x56781234);
+	assert_int_equal(get(0, PCI_HEADER_TYPE, 1), PCI_HEADER_TYPE_NORMAL);
+	assert_int_equal(get(1, PCI_HEADER_TYPE, 1), 0x80);
+	assert_int_equal(get(2, PCI_HEADER_TYPE, 1), 0x80);
+	assert_int_equal(get(3, PCI_HEADER_TYPE, 1), PCI_HEADER_TYPE_NORMAL);
+	bus_write(&ports, 0xcf8, 4, ADDRESS(0, 1, 0) | 1 << 8);
+	assert_int_equal(bus_read(&ports, 0xcfc, 4), 0x56781234);
+	while (count)
+		pci_host_remove(&host, &many[--count].function);
 }
 
 int main(void)
@@ -519,7 +551,9 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_bar_places, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_bar_waits_for_its_place, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_reset, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_slots_and_windows, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_bus_and_windows_fill_up, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_slots_are_shared_when_all_are_taken, setup,
+						teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
