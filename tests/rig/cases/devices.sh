@@ -1,14 +1,18 @@
 # SPDX-License-Identifier: MIT
-# Two disks, two networks, two console ports and an rng at once; the interrupts that MSI-X brings.
+# Disks, more than there are slots, two networks, two console ports and an rng at once; the interrupts
+# that MSI-X brings.
 . "${RIG:?}/lib.sh"
 
 truncate -s 16M one.img two.img
-guest devices "rig=devices" -c 2 -d one.img,queues=2 -d two.img,ro \
+many=
+for _ in $(seq 29); do many="$many -d two.img,ro"; done
+# shellcheck disable=SC2086 # options without spaces
+guest devices "rig=devices" -c 2 -d one.img,queues=2 $many \
 	-n mode=tap,tapif=rigtap0 -n mode=tap,tapif=rigtap1 \
 	--console-port name=first,path=first.port --console-port name=second,path=second.port \
 	--console-port name=data,path=data.port,type=data
 ends devices 0
-for driver in blk:2 net:2 rng:1; do
+for driver in blk:30 net:2 rng:1; do
 	found=$(tr -d '\r' <devices.out | grep -c "^rig: device .* virtio_${driver%:*}\$")
 	is "$found" "${driver#*:}" "${driver#*:} x virtio_${driver%:*}"
 done
