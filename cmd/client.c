@@ -47,5 +47,7 @@ int client_options_parse(struct client_options *options, int argc, char **argv)
 				     argv[0], argv[word], argv[0]);
 		word = optind;
 	}
+	while (!error && optind < argc) /* behind "--" */
+		error = name_take(options, argv[0], argv[optind++]);
 	return error;
 }

@@ -29,6 +29,9 @@ static void test_words(void **state)
 	assert_int_equal(parse("--name=two", "-ah"), 0);
 	assert_string_equal(options.name, "two");
 	assert_true(options.all && options.help && !options.force);
+	assert_int_equal(parse("--", "-three"), 0);
+	assert_string_equal(options.name, "-three");
+	assert_false(options.force);
 }
 
 static void test_refusals(void **state)
@@ -36,6 +39,7 @@ static void test_refusals(void **state)
 	static const char *const refused[][2] = {
 		{ "one", "two" }, { "-none", "two" }, { "a/b", "-f" }, { "", "-f" },
 		{ "-f", "-n" },	  { "--none", "one" }, { "-x", "one" },
+		{ "--", "" },
 	};
 	char name[MACHINE_NAME_MAX + 2];
 
