@@ -303,7 +303,7 @@ static int bars_place(struct pci_host *host, struct pci_function *function)
 }
 
 /* A slot for each as long as there are slots: an INTx line then has the fewest. */
-static bool address_take(const struct pci_host *host, uint16_t *address)
+static bool address_find(const struct pci_host *host, uint16_t *address)
 {
 	for (unsigned number = 0; number < SLOT_FUNCTIONS; number++)
 		for (unsigned slot = number ? 1 : 0; slot < SLOTS; slot++) {
@@ -325,7 +325,7 @@ int pci_host_add(struct pci_host *host, struct pci_function *function)
 {
 	int error;
 
-	if (!address_take(host, &function->address))
+	if (!address_find(host, &function->address))
 		return fail(ENOSPC, "%s: the PCI bus is full with %u devices; use fewer",
 			    function->name, PCI_HOST_DEVICES);
 	error = bars_place(host, function);

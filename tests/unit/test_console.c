@@ -486,7 +486,8 @@ static void test_console_does_not_stop_its_guest(void **state)
 
 /*
  * Reads a page each 300 ms, as a pipe has room when a page of it is empty; then the rest. False if
- * the host was slower than that by itself: ringvm may then take it for one that does not read.
+ * the host was slower than that by itself: ringvm may then take it for one that does not read, and
+ * drop the rest.
  */
 static bool read_slowly(size_t bytes)
 {
@@ -495,11 +496,12 @@ static bool read_slowly(size_t bytes)
 	double last = held_since;
 
 	while (received < bytes) {
+		struct pollfd screen = { .fd = screen_fd, .events = POLLIN };
 		ssize_t n;
 
 		if (received < 3 * page_bytes)
 			usleep(300000);
-		if (now() - last > 0.8)
+		if (now() - last > 0.8 || poll(&screen, 1, 3000) != 1)
 			return false;
 		last = now();
 		n = read(screen_fd, page, page_bytes);
