@@ -8,6 +8,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <linux/pci.h>
 #include <string.h>
 
 #include "base/bytes.h"
@@ -23,7 +24,6 @@
 #define ADDRESS_ENABLE (1u << 31)
 #define ADDRESS_WRITABLE (ADDRESS_ENABLE | 0x00fffffc)
 
-#define SLOT_SHIFT 3 /* of a function's address */
 #define SLOTS 32
 #define SLOT_FUNCTIONS 8
 #define PINS 4
@@ -307,7 +307,7 @@ static bool address_find(const struct pci_host *host, uint16_t *address)
 {
 	for (unsigned number = 0; number < SLOT_FUNCTIONS; number++)
 		for (unsigned slot = number ? 1 : 0; slot < SLOTS; slot++) {
-			*address = (uint16_t)(slot << SLOT_SHIFT | number);
+			*address = PCI_DEVFN(slot, number);
 			if (!host->functions[*address])
 				return true;
 		}
@@ -336,8 +336,8 @@ int pci_host_add(struct pci_host *host, struct pci_function *function)
 	memcpy(function->initial, function->config, sizeof(function->initial));
 	pthread_mutex_lock(&host->lock);
 	host->functions[function->address] = function;
-	if (function->address % SLOT_FUNCTIONS)
-		multifunction_show(host->functions[align_down(function->address, SLOT_FUNCTIONS)]);
+	if (PCI_FUNC(function->address))
+		multifunction_show(host->functions[PCI_DEVFN(PCI_SLOT(function->address), 0)]);
 	pthread_mutex_unlock(&host->lock);
 	return 0;
 }
@@ -353,7 +353,7 @@ void pci_host_remove(struct pci_host *host, struct pci_function *function)
 
 uint32_t pci_host_pin_gsi(const struct pci_host *host, const struct pci_function *function)
 {
-	return host->config.intx_gsis[(function->address >> SLOT_SHIFT) % PINS];
+	return host->config.intx_gsis[PCI_SLOT(function->address) % PINS];
 }
 
 void pci_host_reset(struct pci_host *host)
