@@ -4,8 +4,11 @@
  * ports, BARs moved onto each other and out of their windows, resets. A model
  * of the bytes says what each read gives. A BAR is on the bus exactly if its
  * registers ask for a place in a window that nothing else has, who was there
- * first keeps it, and an access finds that BAR and the offset in it.
+ * first keeps it, and an access finds that BAR and the offset in it. Two of the
+ * functions have the slots 1 and 2, and two share these with them, as the
+ * others are taken.
  */
+#include <linux/pci.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -23,10 +26,12 @@
 #define FIXED_GPA (MEMORY32_GPA + 0x80000) /* somebody's, in the middle of a window */
 #define FIXED_BYTES 0x1000
 #define FUNCTIONS 4
+#define NEIGHBOURS 29 /* in slots of their own; nothing is known of them */
 #define BARS 2
 #define BAR_COUNT (FUNCTIONS * BARS)
 #define CAPABILITY_BYTES 8
 #define ADDRESS_PORT 0xcf8
+#define ADDRESS_CHOICES 6
 
 /* The guest sees a BAR by what its bytes read as. */
 struct subject_bar {
@@ -48,6 +53,7 @@ struct subject {
 static struct bus mmio, ports;
 static struct pci_host host;
 static struct subject subjects[FUNCTIONS];
+static struct pci_function neighbours[NEIGHBOURS];
 static uint32_t port_address; /* the model of CF8 */
 
 /* ---- The devices ---- */
@@ -198,17 +204,23 @@ static struct subject *subject_at(uint32_t address)
 	return NULL;
 }
 
+/* Each slot of the first bus has one, the bridge in slot 0. */
+static bool is_function_0(uint32_t address)
+{
+	return address < PCI_HOST_FUNCTIONS && PCI_FUNC(address) == 0;
+}
+
 static bool model_access(uint32_t address, unsigned offset, unsigned length, bool write,
 			 uint64_t *value)
 {
 	struct subject *subject = subject_at(address);
 
-	if (length > 4 || offset % length || (!subject && address)) {
+	if (length > 4 || offset % length || (!subject && !is_function_0(address))) {
 		*value = all_ones(length);
 		return true;
 	}
 	if (!subject)
-		return false; /* the bridge, of which only this is known */
+		return false; /* the bridge and the neighbours, of which only this is known */
 	if (!range_within(offset, length, PCI_CONFIG_BYTES)) {
 		*value = 0;
 		return true;
@@ -231,12 +243,21 @@ static unsigned any_length(struct fuzz_input *input)
 	return 1u << fuzz_below(input, 4);
 }
 
+/* The bridge, a subject, and in a slot that is shared, where nothing is. */
+static uint32_t address_chosen(unsigned choice)
+{
+	if (choice == 0)
+		return host.bridge.address;
+	return choice <= FUNCTIONS ? subjects[choice - 1].function.address : PCI_DEVFN(1, 2);
+}
+
 static void access_ecam(struct fuzz_input *input, bool write)
 {
 	uint8_t choice = fuzz_u8(input);
 	unsigned length = any_length(input);
-	uint32_t address = choice % 8 < 6 ? (uint32_t)(choice % 8) << 3 :
-					    (uint32_t)fuzz_number(input, 2) % (BUSES << 8);
+	uint32_t address = choice % 8 < ADDRESS_CHOICES ?
+				   address_chosen(choice % 8) :
+				   (uint32_t)fuzz_number(input, 2) % (BUSES << 8);
 	unsigned offset = choice & 0x80 ? (unsigned)fuzz_number(input, 2) % 4096 : fuzz_u8(input);
 	uint64_t value = write ? fuzz_number(input, length) : 0, expected = value;
 	bool known, inside = offset + length <= 4096;
@@ -276,8 +297,8 @@ static void access_ports(struct fuzz_input *input)
 
 static void select_by_port(struct fuzz_input *input)
 {
-	uint32_t value = htole32(0x80000000u | (uint32_t)fuzz_below(input, 6) << 11 |
-				 (fuzz_u8(input) & 0xfc));
+	uint32_t address = address_chosen(fuzz_below(input, ADDRESS_CHOICES));
+	uint32_t value = htole32(0x80000000u | address << 8 | (fuzz_u8(input) & 0xfc));
 
 	port_address = le32toh(value) & 0x80fffffc;
 	bus_access(&ports, ADDRESS_PORT, &value, 4, true);
@@ -428,14 +449,14 @@ static void bar_init(struct subject *subject, unsigned which, unsigned index, ui
 	store_le(&subject->writable[offset], -size, bar->wide ? 8 : 4);
 }
 
+static const struct pci_identity identity = {
+	.vendor = 0x1234, .device = 0x5678, .class_code = 0x0880, .revision = 3,
+	.subsystem_vendor = 0x9abc, .subsystem = 0xdef0,
+};
+
 /* What may be written is said here anew, not taken from the function. */
 static void subject_add(struct subject *subject, uint64_t size)
 {
-	static const struct pci_identity identity = {
-		.vendor = 0x1234, .device = 0x5678, .class_code = 0x0880, .revision = 3,
-		.subsystem_vendor = 0x9abc, .subsystem = 0xdef0,
-	};
-
 	pci_function_init(&subject->function, "subject", &subject_ops, &identity);
 	bar_init(subject, 0, 2, size);
 	bar_init(subject, 1, 5, size > 64 * KIB ? 16 : size * 2);
@@ -455,9 +476,24 @@ static void subject_add(struct subject *subject, uint64_t size)
 	memcpy(subject->initial, subject->function.config, PCI_CONFIG_BYTES);
 }
 
+static void neighbour_add(struct pci_function *function)
+{
+	static const struct pci_ops ops = { 0 };
+
+	pci_function_init(function, "neighbour", &ops, &identity);
+	fuzz_check(!pci_host_add(&host, function));
+}
+
+/* The subject joins another in its slot, which says from now on that it is not alone. */
+static void subject_add_to(struct subject *first, struct subject *subject, uint64_t size)
+{
+	subject_add(subject, size);
+	fuzz_check(subject->function.address == (first->function.address | 1u));
+	first->initial[PCI_HEADER_TYPE] = 0x80;
+}
+
 int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
-	static const uint64_t sizes[FUNCTIONS] = { 16, 4 * KIB, 64 * KIB, 128 * KIB };
 	struct pci_host_config config = {
 		.mmio = &mmio,
 		.ports = &ports,
@@ -473,8 +509,12 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 	fuzz_check(!bus_init(&mmio) && !bus_init(&ports));
 	fuzz_check(!pci_host_init(&host, &config));
 	fuzz_check(!bus_add(&mmio, &fixed));
-	for (unsigned i = 0; i < FUNCTIONS; i++)
-		subject_add(&subjects[i], sizes[i]);
+	subject_add(&subjects[0], 16);
+	subject_add(&subjects[1], 4 * KIB);
+	for (unsigned i = 0; i < NEIGHBOURS; i++)
+		neighbour_add(&neighbours[i]);
+	subject_add_to(&subjects[0], &subjects[2], 64 * KIB);
+	subject_add_to(&subjects[1], &subjects[3], 128 * KIB);
 	return 0;
 }
 
