@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * One line a message on stderr, "ringvm: <object>: <what>", and the ways to
- * say why something failed. Any thread; a message is one write(2).
+ * say why something failed. Any thread; a message is one write(2). While nobody
+ * reads stderr a message waits for a second, a limited one not at all, and is
+ * lost then; the next one says how many were.
  *
  * Two classes of failure reach the user's exit status: a wrong configuration or
  * file (exit code 2) and a host that lacks something (exit code 3). Both travel
