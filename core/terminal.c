@@ -22,20 +22,16 @@
 #define QUIT_KEY 'x'
 
 /*
- * A fault is raised again by the instruction itself once its handler returns;
- * it keeps its cause for whoever handled it before us, such as a sanitizer.
+ * What ends us at once: other signals are the machine's to read. A fault is raised
+ * again by the instruction itself once its handler returns; it keeps its cause for
+ * whoever handled it before us, such as a sanitizer.
  */
 static const struct fatal_signal {
 	int number;
 	bool fault;
-	bool always; /* chain even to a handler that is there already */
 } fatal_signals[] = {
-	{ SIGSEGV, true, true },   { SIGBUS, true, true },    { SIGILL, true, true },
-	{ SIGFPE, true, true },    { SIGABRT, false, true },  { SIGTRAP, false, true },
-	{ SIGSYS, false, true },   { SIGHUP, false, false },  { SIGINT, false, false },
-	{ SIGQUIT, false, false }, { SIGTERM, false, false }, { SIGALRM, false, false },
-	{ SIGUSR1, false, false }, { SIGUSR2, false, false }, { SIGXCPU, false, false },
-	{ SIGXFSZ, false, false }, { SIGVTALRM, false, false }, { SIGPROF, false, false },
+	{ SIGSEGV, true },  { SIGBUS, true },	{ SIGILL, true },  { SIGFPE, true },
+	{ SIGABRT, false }, { SIGTRAP, false }, { SIGSYS, false }, { SIGQUIT, false },
 };
 
 enum tty_modes { TTY_UNKNOWN, TTY_ASKING, TTY_KNOWN };
@@ -148,12 +144,9 @@ static void continue_raw(int number)
 	tty_reclaim();
 }
 
-static bool is_default(int number)
+static bool was_ignored(const struct sigaction *action)
 {
-	struct sigaction action;
-
-	return !sigaction(number, NULL, &action) && !(action.sa_flags & SA_SIGINFO) &&
-	       action.sa_handler == SIG_DFL;
+	return !(action->sa_flags & SA_SIGINFO) && action->sa_handler == SIG_IGN;
 }
 
 static void handlers_install(void)
@@ -164,9 +157,13 @@ static void handlers_install(void)
 	struct sigaction resume = { .sa_handler = continue_raw, .sa_flags = SA_RESTART };
 	struct sigaction ignore = { .sa_handler = SIG_IGN };
 
-	for (size_t i = 0; i < ARRAY_SIZE(fatal_signals); i++)
-		if (fatal_signals[i].always || is_default(fatal_signals[i].number))
-			sigaction(fatal_signals[i].number, &fatal, &tty.before[i]);
+	for (size_t i = 0; i < ARRAY_SIZE(fatal_signals); i++) {
+		const struct fatal_signal *signal = &fatal_signals[i];
+
+		sigaction(signal->number, &fatal, &tty.before[i]);
+		if (!signal->fault && was_ignored(&tty.before[i]))
+			sigaction(signal->number, &tty.before[i], NULL);
+	}
 	sigaction(SIGTSTP, &stop, NULL);
 	sigaction(SIGCONT, &resume, NULL);
 	/* Without these a read or a change of modes from the background stops us. */

@@ -15,6 +15,7 @@
 #include "base/fd.h"
 #include "base/log.h"
 #include "machine/machine.h"
+#include "virtio/registers.h"
 
 #define CONTROL_RING_ENTRIES 64
 #define CONTROL_FILES 32
@@ -29,19 +30,33 @@ static bool is_ignored(int number)
 	return !sigaction(number, NULL, &action) && action.sa_handler == SIG_IGN;
 }
 
-/* The signals that the control thread reads; blocked everywhere else. */
+/*
+ * The signals that the control thread reads; blocked everywhere else: all that
+ * would end the process but for faults and SIGQUIT, which is left to who wants it
+ * dead at once, with a core. The first real-time one is vCPUs' own.
+ */
+static void signals_choose(sigset_t *set)
+{
+	static const int ending[] = { SIGINT, SIGHUP, SIGALRM, SIGUSR1, SIGUSR2, SIGVTALRM,
+				      SIGPROF, SIGXCPU, SIGPWR, SIGIO, SIGSTKFLT };
+
+	sigemptyset(set);
+	sigaddset(set, SIGTERM);
+	sigaddset(set, SIGWINCH);
+	/* A signalfd would see them although they are ignored. */
+	for (size_t i = 0; i < ARRAY_SIZE(ending); i++)
+		if (!is_ignored(ending[i]))
+			sigaddset(set, ending[i]);
+	for (int number = SIGRTMIN + 1; number <= SIGRTMAX; number++)
+		if (!is_ignored(number))
+			sigaddset(set, number);
+}
+
 static int signals_open(struct machine *machine)
 {
-	static const int keyboard[] = { SIGINT, SIGHUP };
 	sigset_t set;
 
-	sigemptyset(&set);
-	sigaddset(&set, SIGTERM);
-	sigaddset(&set, SIGWINCH);
-	/* A signalfd would see them although they are ignored. */
-	for (size_t i = 0; i < ARRAY_SIZE(keyboard); i++)
-		if (!is_ignored(keyboard[i]))
-			sigaddset(&set, keyboard[i]);
+	signals_choose(&set);
 	/* A write that finds no reader or no room must be an error, not our end. */
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGXFSZ, SIG_IGN);
@@ -295,6 +310,14 @@ int machine_build(struct machine *machine, const struct machine_config *config)
 	if (error)
 		machine_destroy(machine);
 	return error;
+}
+
+void machine_abandon(struct machine *machine)
+{
+	control_destroy(machine->socket);
+	for (unsigned i = 0; i < machine->device_count; i++)
+		if (!virtio_device_quiesce(virtio_pci_device(machine->devices[i]), 0))
+			virtio_pci_destroy(machine->devices[i]);
 }
 
 void machine_destroy(struct machine *machine)

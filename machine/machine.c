@@ -172,10 +172,19 @@ static void signal_ready(struct fd_watch *watch)
 	struct signalfd_siginfo info;
 
 	while (read(machine->signal_fd, &info, sizeof(info)) == sizeof(info)) {
-		if (info.ssi_signo == SIGWINCH)
+		switch (info.ssi_signo) {
+		case SIGWINCH:
 			terminal_window_changed(&machine->terminal);
-		else
+			break;
+		case SIGTERM:
+		case SIGINT:
+		case SIGHUP:
 			machine_stop(machine, (int)info.ssi_signo);
+			break;
+		default:
+			machine_end(machine, MACHINE_EXIT_SIGNAL + (int)info.ssi_signo);
+			break;
+		}
 	}
 }
 
@@ -296,8 +305,7 @@ int machine_run(const struct machine_config *config)
 	quiet = devices_quiesce(&machine);
 	terminal_restore();
 	if (!quiet) {
-		/* The kernel may still write to guest memory: leave it where it is. */
-		control_destroy(machine.socket);
+		machine_abandon(&machine);
 		boot_trace_print(config->trace, stderr);
 		_exit(machine.exit_status);
 	}

@@ -63,6 +63,12 @@ struct machine {
 int machine_build(struct machine *machine, const struct machine_config *config);
 /* vCPUs have ended, devices are quiet; io workers may run, for devices to finish with. */
 void machine_destroy(struct machine *machine);
+/*
+ * Instead, when a device does not become quiet: the kernel may still write to guest
+ * memory, so what that device holds stays where it is, and the process is to end by
+ * _exit(). The other devices let out what they have; names in the file system go.
+ */
+void machine_abandon(struct machine *machine);
 
 /* ---- machine/machine.c: its life ---- */
 
