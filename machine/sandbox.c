@@ -186,12 +186,13 @@ int sandbox_create(struct sandbox *sandbox, const struct machine_config *config)
 	int error;
 
 	*sandbox = (struct sandbox){ .config = config, .mode = config->sandbox };
-	if (filters_wanted(sandbox) && build_is_instrumented()) {
-		log_debug("sandbox: off: this build is instrumented");
-		sandbox->mode = MACHINE_SANDBOX_OFF;
-	}
 	if (!filters_wanted(sandbox))
 		return 0;
+	if (build_is_instrumented()) {
+		log_debug("sandbox: off: this build is instrumented");
+		sandbox->mode = MACHINE_SANDBOX_OFF;
+		return filters_build(sandbox); /* which tests alone install */
+	}
 	/* An arena for each thread would need mprotect() to grow. */
 	mallopt(M_ARENA_MAX, 1);
 	if (!syscall_filter_is_supported())

@@ -4,7 +4,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/seccomp.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,40 +19,7 @@
 #include "core/arch.h"
 #include "core/landlock.h"
 #include "core/syscall_filter.h"
-
-#define CALLS 1024
-
-/* What the program says to a call: as the kernel would run it. */
-static uint32_t verdict(const struct syscall_filter *filter, const struct seccomp_data *data)
-{
-	uint32_t a = 0;
-
-	for (unsigned at = 0; at < filter->length; at++) {
-		const struct sock_filter *code = &filter->code[at];
-
-		switch (code->code) {
-		case BPF_LD | BPF_W | BPF_ABS:
-			assert_true(code->k + sizeof(a) <= sizeof(*data));
-			memcpy(&a, (const char *)data + code->k, sizeof(a));
-			break;
-		case BPF_ALU | BPF_AND | BPF_K:
-			a &= code->k;
-			break;
-		case BPF_JMP | BPF_JEQ | BPF_K:
-			at += a == code->k ? code->jt : code->jf;
-			break;
-		case BPF_JMP | BPF_JGE | BPF_K:
-			at += a >= code->k ? code->jt : code->jf;
-			break;
-		case BPF_RET | BPF_K:
-			return code->k;
-		default:
-			fail_msg("instruction %#x", code->code);
-		}
-	}
-	fail_msg("the program runs off its end");
-	return 0;
-}
+#include "tests/unit/filter_verdict.h"
 
 static const struct syscall_rule rules[] = {
 	SYSCALL_ALWAYS(read),
@@ -106,13 +72,13 @@ static void test_every_call(void **state)
 
 	(void)state;
 	assert_int_equal(syscall_filter_build(&filter, lists, ARRAY_SIZE(lists), false), 0);
-	for (int number = -1; number < CALLS; number++) {
+	for (int number = -1; number < FILTER_CALLS; number++) {
 		for (size_t i = 0; i < ARRAY_SIZE(values) * 6; i++) {
 			struct seccomp_data data = { .nr = number, .arch = arch_audit };
 
 			data.args[i % 6] = values[i / 6];
-			assert_int_equal(verdict(&filter, &data),
-					 expected(&data) ? SECCOMP_RET_ALLOW : SECCOMP_RET_TRAP);
+			assert_int_equal(filter_verdict(&filter, &data), expected(&data) ?
+					 SECCOMP_RET_ALLOW : SECCOMP_RET_TRAP);
 		}
 	}
 	syscall_filter_destroy(&filter);
@@ -125,7 +91,7 @@ static void test_other_architecture_is_killed(void **state)
 
 	(void)state;
 	assert_int_equal(syscall_filter_build(&filter, lists, ARRAY_SIZE(lists), false), 0);
-	assert_int_equal(verdict(&filter, &data), SECCOMP_RET_KILL_PROCESS);
+	assert_int_equal(filter_verdict(&filter, &data), SECCOMP_RET_KILL_PROCESS);
 	syscall_filter_destroy(&filter);
 }
 
@@ -136,7 +102,7 @@ static void test_log_only(void **state)
 
 	(void)state;
 	assert_int_equal(syscall_filter_build(&filter, lists, ARRAY_SIZE(lists), true), 0);
-	assert_int_equal(verdict(&filter, &data), SECCOMP_RET_LOG);
+	assert_int_equal(filter_verdict(&filter, &data), SECCOMP_RET_LOG);
 	syscall_filter_destroy(&filter);
 }
 
