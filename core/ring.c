@@ -47,8 +47,7 @@ static int ring_restrict(struct io_uring *ring)
 	list[count].opcode = IORING_RESTRICTION_SQE_FLAGS_REQUIRED;
 	list[count++].sqe_flags = IOSQE_FIXED_FILE;
 	list[count].opcode = IORING_RESTRICTION_SQE_FLAGS_ALLOWED;
-	list[count++].sqe_flags = IOSQE_FIXED_FILE | IOSQE_IO_LINK | IOSQE_IO_HARDLINK |
-				  IOSQE_ASYNC | IOSQE_CQE_SKIP_SUCCESS;
+	list[count++].sqe_flags = IOSQE_FIXED_FILE | IOSQE_ASYNC | IOSQE_CQE_SKIP_SUCCESS;
 	return io_uring_register((unsigned)ring->ring_fd, IORING_REGISTER_RESTRICTIONS,
 				 list, count);
 }

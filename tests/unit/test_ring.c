@@ -113,6 +113,23 @@ static void test_other_operations_are_refused(void **state)
 	assert_refused(sqe);
 }
 
+static void test_other_flags_are_refused(void **state)
+{
+	static const uint8_t flags[] = {
+		IOSQE_IO_DRAIN, IOSQE_IO_LINK, IOSQE_IO_HARDLINK, IOSQE_BUFFER_SELECT,
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(flags); i++) {
+		struct io_uring_sqe *sqe = io_uring_get_sqe(&ring);
+		uint64_t value;
+
+		io_uring_prep_read(sqe, 0, &value, sizeof(value), 0);
+		sqe->flags |= flags[i];
+		assert_refused(sqe);
+	}
+}
+
 static void test_restrictions_stay(void **state)
 {
 	struct io_uring_restriction all = { .opcode = IORING_RESTRICTION_SQE_OP,
@@ -134,6 +151,7 @@ int main(void)
 		cmocka_unit_test(test_registered_file_is_read),
 		cmocka_unit_test(test_other_files_are_refused),
 		cmocka_unit_test(test_other_operations_are_refused),
+		cmocka_unit_test(test_other_flags_are_refused),
 		cmocka_unit_test(test_restrictions_stay),
 	};
 
