@@ -252,13 +252,15 @@ static void trapped(int signal_number, siginfo_t *info, void *context)
 	if (write(STDERR_FILENO, text, length) < 0) {
 		/* There is nobody to tell. */
 	}
-	signal(signal_number, SIG_DFL);
-	raise(signal_number);
+	raise(signal_number); /* which has no handler any more, and comes as this one returns */
 }
 
 int syscall_filter_handle_traps(void)
 {
-	struct sigaction action = { .sa_sigaction = trapped, .sa_flags = SA_SIGINFO };
+	/* By itself: no thread may change a handler, lest somebody outlive a refusal. */
+	struct sigaction action = {
+		.sa_sigaction = trapped, .sa_flags = SA_SIGINFO | (int)SA_RESETHAND,
+	};
 
 	if (sigaction(SIGSYS, &action, NULL))
 		return fail_host_errno("sandbox: handle SIGSYS");

@@ -117,6 +117,13 @@ bool terminal_reclaim(const struct terminal *terminal)
 	return !terminal->escapes || tty_reclaim();
 }
 
+/* What an ignored fault does is what one of the default action does. */
+static bool is_handler(const struct sigaction *action)
+{
+	return action->sa_flags & SA_SIGINFO ||
+	       (action->sa_handler != SIG_DFL && action->sa_handler != SIG_IGN);
+}
+
 static void die_restored(int number, siginfo_t *info, void *context)
 {
 	size_t i = 0;
@@ -125,7 +132,8 @@ static void die_restored(int number, siginfo_t *info, void *context)
 	while (fatal_signals[i].number != number)
 		i++;
 	terminal_restore();
-	sigaction(number, &tty.before[i], NULL);
+	if (is_handler(&tty.before[i]))
+		sigaction(number, &tty.before[i], NULL);
 	if (!fatal_signals[i].fault || info->si_code <= 0) /* sent by somebody */
 		raise(number);
 }
@@ -144,26 +152,31 @@ static void continue_raw(int number)
 	tty_reclaim();
 }
 
-static bool was_ignored(const struct sigaction *action)
+/*
+ * The default comes back by itself, since the sandbox lets no thread set a handler;
+ * one that was there before is a sanitizer's or a debugger's, which have no sandbox.
+ */
+static void fatal_install(const struct fatal_signal *signal, struct sigaction *before)
 {
-	return !(action->sa_flags & SA_SIGINFO) && action->sa_handler == SIG_IGN;
+	struct sigaction fatal = { .sa_sigaction = die_restored,
+				   .sa_flags = SA_SIGINFO | SA_ONSTACK };
+
+	sigaction(signal->number, NULL, before);
+	if (!signal->fault && before->sa_handler == SIG_IGN)
+		return;
+	if (!is_handler(before))
+		fatal.sa_flags |= (int)SA_RESETHAND;
+	sigaction(signal->number, &fatal, NULL);
 }
 
 static void handlers_install(void)
 {
-	struct sigaction fatal = { .sa_sigaction = die_restored,
-				   .sa_flags = SA_SIGINFO | SA_ONSTACK };
 	struct sigaction stop = { .sa_handler = stop_restored, .sa_flags = SA_RESTART };
 	struct sigaction resume = { .sa_handler = continue_raw, .sa_flags = SA_RESTART };
 	struct sigaction ignore = { .sa_handler = SIG_IGN };
 
-	for (size_t i = 0; i < ARRAY_SIZE(fatal_signals); i++) {
-		const struct fatal_signal *signal = &fatal_signals[i];
-
-		sigaction(signal->number, &fatal, &tty.before[i]);
-		if (!signal->fault && was_ignored(&tty.before[i]))
-			sigaction(signal->number, &tty.before[i], NULL);
-	}
+	for (size_t i = 0; i < ARRAY_SIZE(fatal_signals); i++)
+		fatal_install(&fatal_signals[i], &tty.before[i]);
 	sigaction(SIGTSTP, &stop, NULL);
 	sigaction(SIGCONT, &resume, NULL);
 	/* Without these a read or a change of modes from the background stops us. */

@@ -116,7 +116,6 @@ static const struct syscall_rule common_calls[] = {
 	SYSCALL_ALWAYS(restart_syscall),
 	SYSCALL_ALWAYS(rt_sigreturn),
 	SYSCALL_ALWAYS(rt_sigprocmask),
-	SYSCALL_ALWAYS(rt_sigaction),
 	SYSCALL_ALWAYS(getpid),
 	SYSCALL_ALWAYS(gettid),
 	SYSCALL_ALWAYS(getpgid),

@@ -134,9 +134,9 @@ static void call_forbidden(void)
 {
 	static const struct syscall_rule needed[] = {
 		SYSCALL_ALWAYS(exit_group),   SYSCALL_ALWAYS(write),
-		SYSCALL_ALWAYS(rt_sigaction), SYSCALL_ALWAYS(rt_sigprocmask),
-		SYSCALL_ALWAYS(rt_sigreturn), SYSCALL_ALWAYS(tgkill),
+		SYSCALL_ALWAYS(rt_sigreturn), SYSCALL_ALWAYS(rt_sigprocmask),
 		SYSCALL_ALWAYS(getpid),	      SYSCALL_ALWAYS(gettid),
+		SYSCALL_ALWAYS(tgkill),
 		SYSCALL_IF_EQUAL(prctl, 0, PR_GET_NAME),
 	};
 	const struct syscall_list list = { needed, ARRAY_SIZE(needed) };
