@@ -387,12 +387,13 @@ bool stream_has_room(struct stream *stream, size_t length)
 
 /*
  * How the descriptor is written. Pipes take a page if they take anything,
- * sockets, files and /dev/null never wait.
+ * sockets, files and /dev/null never wait. A socket needs no question: its
+ * clients come when the sandbox allows none.
  */
-static void output_set_up(struct stream_side *side)
+static void output_set_up(struct stream_side *side, bool is_client)
 {
 	struct stat status;
-	bool known = !fstat(side->fd, &status);
+	bool known = !is_client && !fstat(side->fd, &status);
 	bool is_file = known && S_ISREG(status.st_mode);
 
 	side->write_bytes = is_file ? FILE_WRITE_BYTES : WRITE_BYTES;
@@ -423,7 +424,7 @@ int stream_attach(struct stream *stream, int in_fd, int out_fd)
 	stream->out.fd = out_fd;
 	stream->out.slot = out_slot;
 	if (out_fd >= 0)
-		output_set_up(&stream->out);
+		output_set_up(&stream->out, is_socket(stream));
 	stream->connected = true;
 	input_start(stream);
 	output_start(stream);
