@@ -48,6 +48,7 @@
 #define INSTRUCTION_BYTES 4
 #define LINES		 256
 #define SGIS		 16
+#define GICV2_CPUS_MAX	 8
 
 static struct {
 	bool v3, its;
@@ -347,7 +348,7 @@ void arch_cpu_interrupt(unsigned cpu, unsigned line)
 		mmio_write32(gic.distributor + GICD_SGIR, 1u << (16 + cpu) | sgi);
 }
 
-bool arch_has_wide_cpu_ids(void)
+bool arch_interrupts_reach_all(void)
 {
-	return gic.v3;
+	return gic.v3 || platform.cpu_count <= GICV2_CPUS_MAX;
 }

@@ -60,7 +60,7 @@ void arch_cpu_interrupt(unsigned cpu, unsigned line)
 	x86_apic_send(x86_cpus.apic_id[cpu], COMMAND_FIXED | line);
 }
 
-bool arch_has_wide_cpu_ids(void)
+bool arch_interrupts_reach_all(void)
 {
 	return x86_apic_is_x2();
 }

@@ -78,8 +78,11 @@ void second_cpu_start(void (*entry)(unsigned cpu));
 bool arch_cpu_is(unsigned cpu);
 /* Raises a line on another CPU. */
 void arch_cpu_interrupt(unsigned cpu, unsigned line);
-/* Whether interrupts reach CPUs of any id: an x2APIC, affinity routing. */
-bool arch_has_wide_cpu_ids(void);
+/*
+ * Whether interrupts reach every CPU of this machine: an x2APIC, affinity routing, or no more CPUs
+ * than a controller without that has interfaces for.
+ */
+bool arch_interrupts_reach_all(void);
 /* Halts the calling CPU for good, or till its next interrupt. */
 void arch_cpu_pause(void);
 

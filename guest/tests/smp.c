@@ -23,7 +23,7 @@ void guest_main(void)
 	uint64_t end;
 
 	ok(platform.cpu_count == param_number("cpus", 1), "%u CPUs are listed", platform.cpu_count);
-	ok(arch_has_wide_cpu_ids(), "interrupts reach CPUs of any id");
+	ok(arch_interrupts_reach_all(), "interrupts reach every CPU, whatever its id");
 	for (unsigned cpu = 1; cpu < platform.cpu_count; cpu++) {
 		if (!arch_cpu_start(cpu, cpu_main)) {
 			note("CPU %u does not start", cpu);
