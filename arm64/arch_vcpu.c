@@ -16,6 +16,11 @@
 #include "base/log.h"
 #include "core/arch.h"
 
+/* Of Linux 7.0; what it says is in kvm_run.arm_nisv as well. */
+#ifndef KVM_EXIT_ARM_LDST64B
+#define KVM_EXIT_ARM_LDST64B 42
+#endif
+
 /* PSCI turns on all but the first. */
 static int power_on_state(struct vcpu *vcpu)
 {
@@ -77,7 +82,8 @@ int arch_vcpu_reset(struct vcpu *vcpu)
 
 /*
  * An access whose size and register the processor does not tell (a pair, a
- * write-back, a vector): a device would answer with an external abort.
+ * write-back, a vector), or of 64 bytes at once, which no device here takes:
+ * the answer is an external abort.
  */
 static enum vcpu_next abort_access(struct vcpu *vcpu)
 {
@@ -94,8 +100,11 @@ static enum vcpu_next abort_access(struct vcpu *vcpu)
 
 enum vcpu_next arch_vcpu_exit(struct vcpu *vcpu)
 {
-	if (vcpu->run->exit_reason == KVM_EXIT_ARM_NISV)
+	switch (vcpu->run->exit_reason) {
+	case KVM_EXIT_ARM_NISV:
+	case KVM_EXIT_ARM_LDST64B:
 		return abort_access(vcpu);
+	}
 	fail(0, "vcpu%u: KVM exit %u is not known here", vcpu->index, vcpu->run->exit_reason);
 	arch_vcpu_dump(vcpu);
 	return VCPU_CRASHED;

@@ -204,6 +204,16 @@ static void test_an_access_without_syndrome_is_the_guests_trouble(void **state)
 	assert_int_equal(arch_vcpu_exit(&vcpus[0]), VCPU_CRASHED);
 }
 
+/* Linux 7.0 on a processor with FEAT_LS64: what KVM does not serve itself is an exit of its own. */
+static void test_an_access_of_64_bytes_is_the_guests_trouble(void **state)
+{
+	(void)state;
+	run.exit_reason = 42; /* KVM_EXIT_ARM_LDST64B */
+	run.arm_nisv.fault_ipa = 0x30000040;
+	assert_int_equal(arch_vcpu_exit(&vcpus[0]), VCPU_AGAIN);
+	assert_true(abort_pending);
+}
+
 static void test_an_unknown_exit_is_the_end(void **state)
 {
 	(void)state;
@@ -224,6 +234,7 @@ int main(void)
 		cmocka_unit_test_setup(test_entry_registers, setup),
 		cmocka_unit_test_setup(test_affinity_is_all_of_it_and_no_more, setup),
 		cmocka_unit_test_setup(test_an_access_without_syndrome_is_the_guests_trouble, setup),
+		cmocka_unit_test_setup(test_an_access_of_64_bytes_is_the_guests_trouble, setup),
 		cmocka_unit_test_setup(test_an_unknown_exit_is_the_end, setup),
 	};
 
