@@ -146,7 +146,7 @@ static int router_init(struct vm *vm)
 int arch_vm_init_irqs(struct vm *vm)
 {
 	struct arch_vm *arch = vm->arch;
-	int error = gic_complete(&arch->gic, vm);
+	int error = gic_complete(&arch->gic);
 
 	if (!error)
 		error = router_init(vm);

@@ -135,13 +135,12 @@ void gic_destroy(struct gic *gic)
 	fd_close(&gic->fd);
 }
 
-int gic_complete(struct gic *gic, struct vm *vm)
+int gic_complete(const struct gic *gic)
 {
 	uint32_t interrupts = GIC_SPI_FIRST + (gic->irqchip == IRQCHIP_GICV2M ?
 					       LAYOUT_GIC_SPIS : LAYOUT_GICV2M_SPI);
 	int error = gic_attribute_set(gic->fd, KVM_DEV_ARM_VGIC_GRP_NR_IRQS, 0, &interrupts);
 
-	(void)vm;
 	if (!error)
 		error = gic_attribute_set(gic->fd, KVM_DEV_ARM_VGIC_GRP_CTRL,
 					  KVM_DEV_ARM_VGIC_CTRL_INIT, NULL);

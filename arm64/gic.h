@@ -36,7 +36,7 @@ static inline bool gic_is_v3(const struct gic *gic)
 }
 
 /* All vCPUs are there: from here on it can interrupt them. 0 or a failure, logged. */
-int gic_complete(struct gic *gic, struct vm *vm);
+int gic_complete(const struct gic *gic);
 
 /*
  * irq_router.route with an ITS: -EINVAL for a message that is not written to its

@@ -16,7 +16,7 @@ struct gicv2m {
 	const struct kvm_call *kvm;
 };
 
-/* On the bus at `base`. 0 or a failure, logged. */
+/* On the bus at LAYOUT_GICV2M_GPA. 0 or a failure, logged. */
 int gicv2m_init(struct gicv2m *frame, struct bus *mmio, const struct kvm_call *kvm);
 void gicv2m_destroy(struct gicv2m *frame, struct bus *mmio);
 
