@@ -172,15 +172,17 @@ static int reset_cpu_interface(const struct gic *gic, uint64_t cpu)
 		ICC_IGRPEN0, ICC_IGRPEN1, ICC_PMR, ICC_BPR0, ICC_BPR1, ICC_AP0R0, ICC_AP1R0,
 	};
 	const uint32_t group = KVM_DEV_ARM_VGIC_GRP_CPU_SYSREGS;
-	uint64_t value = 0;
-	int error = 0;
+	uint64_t control, zero = 0;
+	int error = gic_attribute_get(gic->fd, group, cpu | ICC_CTLR, &control);
 
+	if (error)
+		return error;
+	/* First: with CBPR set, KVM drops what is written to BPR1. */
+	control &= ~(uint64_t)ICC_CTLR_MODE;
+	error = gic_attribute_set(gic->fd, group, cpu | ICC_CTLR, &control);
 	for (unsigned i = 0; !error && i < ARRAY_SIZE(zeroed); i++)
-		error = gic_attribute_set(gic->fd, group, cpu | zeroed[i], &value);
-	if (!error)
-		error = gic_attribute_get(gic->fd, group, cpu | ICC_CTLR, &value);
-	value &= ~(uint64_t)ICC_CTLR_MODE;
-	return error ? error : gic_attribute_set(gic->fd, group, cpu | ICC_CTLR, &value);
+		error = gic_attribute_set(gic->fd, group, cpu | zeroed[i], &zero);
+	return error;
 }
 
 /* The affinity of a vCPU, as KVM's attributes carry it. */

@@ -28,12 +28,17 @@
 #define GICR_CTLR      0x0000
 #define GICR_PROPBASER 0x0070
 
+/* As KVM's attributes encode ICC_*_EL1: op0, op1, CRn, CRm, op2. */
+#define ICC_BPR1 0xc663
+#define ICC_CTLR 0xc664
+
 static struct {
 	bool v3, its, v2;
 	uint64_t capabilities[8]; /* that the host has */
 	struct kvm_device_attr writes[WRITES_MAX];
 	unsigned write_count;
 	int refused; /* group whose attributes KVM takes none of, or -1 */
+	uint64_t interface_control; /* ICC_CTLR_EL1 of whichever vCPU */
 	uint64_t enabled_capability;
 	unsigned pins_lowered;
 } host;
@@ -78,12 +83,27 @@ static int control(int vm_fd, unsigned long request, void *argument)
 
 int __wrap_ioctl(int fd, unsigned long request, ...);
 
+static bool is_interface_control(const struct kvm_device_attr *attribute)
+{
+	return attribute->group == KVM_DEV_ARM_VGIC_GRP_CPU_SYSREGS &&
+	       (attribute->attr & KVM_DEV_ARM_VGIC_SYSREG_INSTR_MASK) == ICC_CTLR;
+}
+
+static int get_attribute(const struct kvm_device_attr *attribute)
+{
+	*(uint64_t *)(uintptr_t)attribute->addr =
+		is_interface_control(attribute) ? host.interface_control : 0;
+	return 0;
+}
+
 static int set_attribute(int fd, struct kvm_device_attr attribute)
 {
 	if ((int)attribute.group == host.refused) {
 		errno = EBUSY;
 		return -1;
 	}
+	if (is_interface_control(&attribute))
+		host.interface_control = *(const uint64_t *)(uintptr_t)attribute.addr;
 	assert_true(host.write_count < WRITES_MAX);
 	attribute.flags = (uint32_t)fd; /* KVM has none: kept here */
 	host.writes[host.write_count++] = attribute;
@@ -112,8 +132,7 @@ int __wrap_ioctl(int fd, unsigned long request, ...)
 	case KVM_SET_DEVICE_ATTR:
 		return set_attribute(fd, *(const struct kvm_device_attr *)argument);
 	case KVM_GET_DEVICE_ATTR:
-		*(uint64_t *)(uintptr_t)((const struct kvm_device_attr *)argument)->addr = 0;
-		return 0;
+		return get_attribute((const struct kvm_device_attr *)argument);
 	case KVM_GET_ONE_REG: /* MPIDR_EL1: the vCPU's number, and bits that are no affinity */
 		*(uint64_t *)(uintptr_t)((const struct kvm_one_reg *)argument)->addr =
 			UINT64_C(0x80000000) | (unsigned)fd;
@@ -297,6 +316,24 @@ static void test_gicv3_resets_what_was_made(void **state)
 	assert_int_equal(write_at(GIC_FD, group, GICD_ICENABLER + interrupts / 8), -1);
 }
 
+/* While the groups share a binary point, KVM drops what is written to that of group 1. */
+static void test_gicv3_parts_the_binary_points_first(void **state)
+{
+	const uint64_t second = UINT64_C(1) << KVM_DEV_ARM_VGIC_V3_MPIDR_SHIFT;
+	const uint32_t group = KVM_DEV_ARM_VGIC_GRP_CPU_SYSREGS;
+
+	(void)state;
+	host.interface_control = 0x8403; /* CBPR, EOImode, and what the interface has */
+	reset(IRQCHIP_GICV3);
+	assert_int_equal(host.interface_control, 0x8400);
+	for (uint64_t cpu = 0; cpu <= second; cpu += second) {
+		int parted = write_at(GIC_FD, group, cpu | ICC_CTLR);
+
+		assert_true(parted >= 0);
+		assert_true(write_at(GIC_FD, group, cpu | ICC_BPR1) > parted);
+	}
+}
+
 static void test_gicv2_resets_every_interface(void **state)
 {
 	const uint64_t second = UINT64_C(1) << KVM_DEV_ARM_VGIC_CPUID_SHIFT;
@@ -333,6 +370,7 @@ int main(void)
 		cmocka_unit_test_setup(test_features_are_wishes, setup),
 		cmocka_unit_test_setup(test_gicv3_forgets_tables_when_they_are_off, setup),
 		cmocka_unit_test_setup(test_gicv3_resets_what_was_made, setup),
+		cmocka_unit_test_setup(test_gicv3_parts_the_binary_points_first, setup),
 		cmocka_unit_test_setup(test_gicv2_resets_every_interface, setup),
 		cmocka_unit_test_setup(test_a_refused_register_is_the_hosts_failure, setup),
 	};
