@@ -43,13 +43,14 @@
 #define ICC(op1, crn, crm, op2) ((3u << 14) | (op1) << 11 | (crn) << 7 | (crm) << 3 | (op2))
 #define ICC_PMR     ICC(0, 4, 6, 0)
 #define ICC_BPR0    ICC(0, 12, 8, 3)
-#define ICC_AP0R0   ICC(0, 12, 8, 4)
+#define ICC_AP0R0   ICC(0, 12, 8, 4) /* of up to four, one after the other */
 #define ICC_AP1R0   ICC(0, 12, 9, 0)
 #define ICC_BPR1    ICC(0, 12, 12, 3)
 #define ICC_CTLR    ICC(0, 12, 12, 4)
 #define ICC_IGRPEN0 ICC(0, 12, 12, 6)
 #define ICC_IGRPEN1 ICC(0, 12, 12, 7)
 #define ICC_CTLR_MODE 0x3u /* CBPR and EOImode: the rest says what the interface has */
+#define ICC_CTLR_PRIORITY_BITS(control) (((control) >> 8 & 7) + 1)
 
 /* Registers that repeat: one for so many interrupts, from the first to the last. */
 struct bank {
@@ -166,10 +167,26 @@ static int reset_redistributor(const struct gic *gic, uint64_t cpu)
 	return error ? error : reset_bank(&bank);
 }
 
+/* One bit for each level of preemption; KVM refuses the registers that would hold none. */
+static int clear_active_priorities(const struct gic *gic, uint64_t cpu, unsigned priority_bits)
+{
+	const uint32_t group = KVM_DEV_ARM_VGIC_GRP_CPU_SYSREGS;
+	unsigned count = priority_bits > 6 ? 4 : priority_bits == 6 ? 2 : 1;
+	uint64_t zero = 0;
+	int error = 0;
+
+	for (unsigned i = 0; !error && i < count; i++) {
+		error = gic_attribute_set(gic->fd, group, cpu | (ICC_AP0R0 + i), &zero);
+		if (!error)
+			error = gic_attribute_set(gic->fd, group, cpu | (ICC_AP1R0 + i), &zero);
+	}
+	return error;
+}
+
 static int reset_cpu_interface(const struct gic *gic, uint64_t cpu)
 {
 	static const uint32_t zeroed[] = {
-		ICC_IGRPEN0, ICC_IGRPEN1, ICC_PMR, ICC_BPR0, ICC_BPR1, ICC_AP0R0, ICC_AP1R0,
+		ICC_IGRPEN0, ICC_IGRPEN1, ICC_PMR, ICC_BPR0, ICC_BPR1,
 	};
 	const uint32_t group = KVM_DEV_ARM_VGIC_GRP_CPU_SYSREGS;
 	uint64_t control, zero = 0;
@@ -182,7 +199,8 @@ static int reset_cpu_interface(const struct gic *gic, uint64_t cpu)
 	error = gic_attribute_set(gic->fd, group, cpu | ICC_CTLR, &control);
 	for (unsigned i = 0; !error && i < ARRAY_SIZE(zeroed); i++)
 		error = gic_attribute_set(gic->fd, group, cpu | zeroed[i], &zero);
-	return error;
+	return error ? error :
+	       clear_active_priorities(gic, cpu, ICC_CTLR_PRIORITY_BITS(control));
 }
 
 /* The affinity of a vCPU, as KVM's attributes carry it. */

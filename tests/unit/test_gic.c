@@ -29,6 +29,8 @@
 #define GICR_PROPBASER 0x0070
 
 /* As KVM's attributes encode ICC_*_EL1: op0, op1, CRn, CRm, op2. */
+#define ICC_AP0R 0xc644 /* and the three after it */
+#define ICC_AP1R 0xc648
 #define ICC_BPR1 0xc663
 #define ICC_CTLR 0xc664
 
@@ -334,6 +336,29 @@ static void test_gicv3_parts_the_binary_points_first(void **state)
 	}
 }
 
+/* 32 levels of preemption a register; KVM refuses those that the interface does not have. */
+static void test_gicv3_clears_all_active_priorities(void **state)
+{
+	static const unsigned registers[] = { [4] = 1, [5] = 1, [6] = 2, [7] = 4 };
+	const uint64_t second = UINT64_C(1) << KVM_DEV_ARM_VGIC_V3_MPIDR_SHIFT;
+	const uint32_t group = KVM_DEV_ARM_VGIC_GRP_CPU_SYSREGS;
+
+	(void)state;
+	for (unsigned bits = 4; bits <= 7; bits++) {
+		host.interface_control = (uint64_t)(bits - 1) << 8 | 0x8000;
+		host.pins_lowered = 0;
+		reset(IRQCHIP_GICV3);
+		for (unsigned i = 0; i < 4; i++) {
+			bool there = i < registers[bits];
+
+			assert_int_equal(write_at(GIC_FD, group, second | (ICC_AP0R + i)) >= 0,
+					 there);
+			assert_int_equal(write_at(GIC_FD, group, second | (ICC_AP1R + i)) >= 0,
+					 there);
+		}
+	}
+}
+
 static void test_gicv2_resets_every_interface(void **state)
 {
 	const uint64_t second = UINT64_C(1) << KVM_DEV_ARM_VGIC_CPUID_SHIFT;
@@ -371,6 +396,7 @@ int main(void)
 		cmocka_unit_test_setup(test_gicv3_forgets_tables_when_they_are_off, setup),
 		cmocka_unit_test_setup(test_gicv3_resets_what_was_made, setup),
 		cmocka_unit_test_setup(test_gicv3_parts_the_binary_points_first, setup),
+		cmocka_unit_test_setup(test_gicv3_clears_all_active_priorities, setup),
 		cmocka_unit_test_setup(test_gicv2_resets_every_interface, setup),
 		cmocka_unit_test_setup(test_a_refused_register_is_the_hosts_failure, setup),
 	};
