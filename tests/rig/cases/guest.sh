@@ -3,4 +3,6 @@
 # ones have a case of their own, which takes longer. What is repeated is repeated a tenth as often.
 export RINGVM_GUESTS=/tests/guest RINGVM_GUEST_PATIENCE=5 RINGVM_GUEST_STRESS=20000
 export RINGVM_GUEST_SHARE=10
-RINGVM_GUEST_SKIP='hostile*' sh /tests/guest/run
+# The emulated host has taps: a test without one has not been run.
+export RINGVM_GUEST_SKIP='hostile*'
+sh /tests/guest/run | sed 's/^ok \(.*\) # SKIP no tap device.*/not ok \1: no tap device/'
