@@ -40,7 +40,7 @@ struct irq_router {
 };
 
 /*
- * `pins` are the board's own routes (on x86 the IOAPIC's), copied, in every
+ * `pins` are the board's own routes (its fixed lines), copied, in every
  * table that KVM is given. MSI GSIs are [first_msi_gsi, gsi_limit). 0 or a
  * failure, logged.
  */

@@ -36,12 +36,12 @@ struct vm {
 	int kvm_fd;
 	struct kvm_call kvm; /* vm_fd and the way to call it */
 	struct guest_memory memory; /* fixed before the first vCPU runs: read without lock */
-	struct bus mmio, ports; /* ports stays empty on arm64 */
+	struct bus mmio, ports; /* ports stays empty where processors have none */
 	struct irq_router irqs;
 	struct vcpu *vcpus;
 	unsigned vcpu_count;
 	struct request_line *requests; /* the machine's */
-	struct arch_vm *arch; /* private to x86/ or arm64/ */
+	struct arch_vm *arch; /* private to who defines core/arch.h */
 };
 
 /*

@@ -26,6 +26,9 @@ export RINGVM_RIG_ARCH="${RINGVM_RIG_ARCH:-$(native_arch)}"
 # line_kernels      the kernels to try them with
 # panic_status      how ringvm ends when a stock kernel panics; Debian has no pvpanic for arm64, so
 #                   there it is the reset
+# crash_words       kernel parameters with which a reset is a crash (a triple fault): none of arm64
+# emulated_paste_bytes  what is pasted where all is emulated: each byte is a few exits, which take a
+#                   millisecond each there on arm64
 # button_kernel     one that listens to the power button
 # host_irqchips     arm64: what KVM has in the emulated host
 # machine_warnings  what a kernel's warning about the machine names
@@ -40,6 +43,8 @@ x86)
 	line_interrupt='(IO-APIC|fasteoi)'
 	line_kernels='cloud-6.1 newest'
 	panic_status=6
+	crash_words='reboot=t'
+	emulated_paste_bytes=131072
 	button_kernel=cloud-6.1
 	machine_warnings='(ACPI|PCI|pci|i8042|PIT|CMOS|RTC|rtc|timer|TSC|APIC)'
 	;;
@@ -53,6 +58,8 @@ arm64)
 	line_interrupt='(GICv[23]|GIC-0) .*Level'
 	line_kernels=cloud-6.1
 	panic_status=5
+	crash_words=
+	emulated_paste_bytes=16384
 	button_kernel=generic-6.1
 	host_irqchips='gicv3-its gicv3'
 	[ "${RINGVM_RIG_HOST:-new}" = new ] || host_irqchips='gicv2m gicv2'

@@ -2,9 +2,8 @@
 # Bytes put into the console arrive: by a pipe, many at once, and through a pty.
 . "${RIG:?}/lib.sh"
 
-# Each byte is a few exits, which take a millisecond each where all of it is emulated on arm64.
 bytes=131072
-[ "$RINGVM_RIG_ARCH-$RIG_KIND" != arm64-nested ] || bytes=16384
+[ "$RIG_KIND" != nested ] || bytes=$emulated_paste_bytes
 dd if=/dev/urandom bs=1k count=$((bytes / 1024)) 2>/dev/null | base64 | tr -d '\n' | head -c "$bytes" >text
 sum=$(sum <text)
 

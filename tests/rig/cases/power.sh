@@ -11,8 +11,8 @@ ends reboot-restart 0
 is "$(tr -d '\r' <reboot-restart.out | grep -c "^rig: kernel ")" 2 "--reboot=restart: the guest boots twice"
 says reboot-restart "word been" "--reboot=restart: the disk is there again"
 
-if [ "$RINGVM_RIG_ARCH" = x86 ]; then
-	guest triple-fault "rig=reboot reboot=t" --reboot=exit
+if [ -n "$crash_words" ]; then
+	guest triple-fault "rig=reboot $crash_words" --reboot=exit
 	ends triple-fault 4
 	lacks triple-fault "done" "triple fault: the guest does not go on"
 fi
