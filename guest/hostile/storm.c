@@ -6,6 +6,8 @@
 #include "kit/hostile.h"
 #include "kit/tap.h"
 
+#define LIVES_NS UINT64_C(1000000000) /* which it should not */
+
 static struct virtio_device *devices;
 static unsigned device_count;
 
@@ -22,12 +24,14 @@ static void kick_all(unsigned cpu)
 static void break_it(struct virtio_device *device)
 {
 	struct virtqueue *queue = subject_queue(device);
+	uint64_t end = arch_now_ns() + LIVES_NS;
 
 	virtio_start(device, virtio_usual_features(device));
-	subject_works(device);
-	virtqueue_write(queue, 0, (struct vring_desc){ 0, 16, VRING_DESC_F_INDIRECT, 0 });
+	virtqueue_write(queue, 0, (struct vring_desc){ 0, 1, VRING_DESC_F_INDIRECT, 0 });
 	virtqueue_offer(queue, 0);
 	virtqueue_notify(queue);
+	while (!virtio_needs_reset(device) && arch_now_ns() < end)
+		;
 }
 
 void guest_main(void)
