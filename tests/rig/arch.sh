@@ -77,8 +77,8 @@ esac
 arm64_processor() {
 	newest='-cpu max,pauth-impdef=on' # the architected algorithm alone makes it three times slower
 	case $1 in
-	boot) echo "$newest -accel tcg,thread=single" ;;
-	unit | sanitized | figures | command | probe | arm64/hostile | arm64/stress)
+	boot | arm64/features) echo "$newest -accel tcg,thread=single" ;;
+	unit | sanitized | host | figures | command | probe | arm64/hostile | arm64/stress)
 		echo "$newest -accel tcg,thread=multi"
 		;;
 	guest) echo "-cpu neoverse-n1 -accel tcg,thread=multi" ;;
@@ -89,6 +89,13 @@ arm64_processor() {
 # With RINGVM_RIG_ICOUNT, x86 only, L1 has one processor and its clock is the count of instructions, one
 # a nanosecond, so that times repeat and do not depend on who else uses this host. Twice as slow.
 icount='-icount shift=0,sleep=off -rtc base=2026-01-01,clock=vm -seed 1'
+
+# arm64_machine CASE: tags of memory make all of it slower, so only who looks at them has them.
+arm64_machine() {
+	machine=virt,virtualization=on,gic-version=3,its=on
+	[ "$1" != arm64/features ] || machine=$machine,mte=on
+	echo "$machine"
+}
 
 # emulator BUILD CASE: QEMU and the machine that has a stock kernel's KVM in it, as words.
 emulator() {
@@ -105,7 +112,7 @@ emulator() {
 			"-accel tcg,thread=single ${RINGVM_RIG_ICOUNT:+$icount}"
 		;;
 	arm64:new)
-		echo "qemu-system-aarch64 -M virt,virtualization=on,gic-version=3,its=on $(arm64_processor "$2")"
+		echo "qemu-system-aarch64 -M $(arm64_machine "$2") $(arm64_processor "$2")"
 		;;
 	# No VHE, and an interrupt controller without messages of its own.
 	arm64:old)

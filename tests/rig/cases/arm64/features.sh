@@ -10,7 +10,7 @@ host_has() {
 	case $1 in
 	pmu) ls -d /sys/bus/event_source/devices/armv8_pmu* >/dev/null 2>&1 ;;
 	steal-time) true ;;
-	*) grep -qw "^Features.* $1" /proc/cpuinfo ;;
+	*) sed -n 's/^Features.*: //p' /proc/cpuinfo | tr ' ' '\n' | grep -qx "$1" ;;
 	esac
 }
 
