@@ -15,6 +15,7 @@
 #ifndef BASE_LOG_H
 #define BASE_LOG_H
 
+#include <errno.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -47,9 +48,13 @@ static inline int fail_error(int failure)
 	return -failure & ~FAIL_HOST;
 }
 
+/* Memory and open files are the host's to give, whatever they were wanted for. */
 static inline bool fail_is_host(int failure)
 {
-	return failure < 0 && (-failure & FAIL_HOST);
+	int error = fail_error(failure);
+
+	return failure < 0 && ((-failure & FAIL_HOST) || error == ENOMEM || error == EMFILE ||
+			       error == ENFILE);
 }
 
 /*

@@ -121,6 +121,11 @@ static void failures_say_why(void **state)
 	(void)state;
 	assert_int_equal(fail(EINVAL, "disk0: no path"), -EINVAL);
 	assert_string_equal(next_write(), "ringvm: disk0: no path\n");
+	assert_false(fail_is_host(-EINVAL));
+	assert_true(fail_is_host(-EMFILE));
+	assert_true(fail_is_host(-ENOMEM));
+	assert_false(fail_is_host(ENOMEM));
+	assert_false(fail_is_host(0));
 	failure = fail_host(ENOSYS, "kvm: too old");
 	assert_true(fail_is_host(failure));
 	assert_int_equal(fail_error(failure), ENOSYS);
