@@ -154,15 +154,18 @@ int elf_load(const struct elf_image *image, const struct boot_file *file,
 	return 0;
 }
 
-static bool note_matches(const struct boot_file *file, uint64_t offset, const Elf64_Nhdr *note,
-			 const struct elf_note_id *id)
+/* 1, 0, or -errno. */
+static int note_matches(const struct boot_file *file, uint64_t offset, const Elf64_Nhdr *note,
+			const struct elf_note_id *id)
 {
 	char name[NOTE_NAME_MAX];
+	int error;
 
-	return note->n_type == id->type && note->n_namesz == strlen(id->name) + 1 &&
-	       note->n_namesz <= sizeof(name) &&
-	       boot_file_read(file, offset, name, note->n_namesz) == 0 &&
-	       memcmp(name, id->name, note->n_namesz) == 0;
+	if (note->n_type != id->type || note->n_namesz != strlen(id->name) + 1 ||
+	    note->n_namesz > sizeof(name))
+		return 0;
+	error = boot_file_read(file, offset, name, note->n_namesz);
+	return error ? error : !memcmp(name, id->name, note->n_namesz);
 }
 
 /* The same as elf_find_note(), in one run of notes. */
@@ -174,7 +177,7 @@ static int find_note_in(const struct elf_notes *notes, const struct boot_file *f
 
 	while (range_within(offset, sizeof(note), notes->bytes)) {
 		uint64_t start = notes->file_offset + offset, content_offset;
-		int error = boot_file_read(file, start, &note, sizeof(note));
+		int error = boot_file_read(file, start, &note, sizeof(note)), matches;
 
 		if (error)
 			return error;
@@ -182,7 +185,10 @@ static int find_note_in(const struct elf_notes *notes, const struct boot_file *f
 		if (!range_within(offset, content_offset + note.n_descsz, notes->bytes))
 			return fail(EINVAL, "%s: %s: ELF note longer than its section", file->role,
 				    file->path);
-		if (note_matches(file, start + sizeof(note), &note, id)) {
+		matches = note_matches(file, start + sizeof(note), &note, id);
+		if (matches < 0)
+			return matches;
+		if (matches) {
 			size = min_u64(size, note.n_descsz);
 			error = boot_file_read(file, start + content_offset, content, size);
 			return error ? error : (int)size;
