@@ -65,8 +65,9 @@ static int allow_removal(int ruleset_fd, const char *directory)
 	};
 	int error = 0;
 
+	/* Where nothing can be made nothing need be removed; but not if it was we who ran short. */
 	if (rule.parent_fd < 0)
-		return 0;
+		return errno == ENOENT || errno == ENOTDIR || errno == EACCES ? 0 : -errno;
 	if (syscall(SYS_landlock_add_rule, ruleset_fd, LANDLOCK_RULE_PATH_BENEATH, &rule, 0))
 		error = -errno;
 	close(rule.parent_fd);
