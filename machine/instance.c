@@ -90,6 +90,9 @@ static int lock_open(const char *path)
 		error = -EAGAIN;
 	if (!error)
 		return fd;
+	/* Where nothing can be locked it is nobody's. */
+	if (error != -EBUSY && error != -EAGAIN)
+		unlinkat(AT_FDCWD, path, 0);
 	close(fd);
 	return error;
 }
@@ -118,7 +121,8 @@ int instance_acquire(const char *name)
 		return fd;
 	}
 	if (ftruncate(fd, 0) || dprintf(fd, "%d\n", (int)getpid()) < 0)
-		log_debug("name '%s': %s: %s", name, path, strerror(errno));
+		log_warning("name '%s': %s: %s; 'ringvm list' will not show this machine", name,
+			    path, strerror(errno));
 	return fd;
 }
 
