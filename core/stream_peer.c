@@ -128,7 +128,8 @@ static int open_socket(struct stream *stream, const char *path)
 		return fail_host_errno("%s: socket", stream->config.name);
 	stream->listen_fd = fd;
 	/* Whoever connects is at the guest's console: the mode is set before there is a name. */
-	fchmod(fd, 0600);
+	if (fchmod(fd, 0600))
+		return fail_host_errno("%s: keep others from its socket", stream->config.name);
 	error = socket_bind(fd, &address);
 	if (error)
 		return fail(-error, "%s: bind %s: %s", stream->config.name, path,
