@@ -21,9 +21,12 @@ static const struct {
 	{ "io_uring_setup", SYS_io_uring_setup },
 	{ "seccomp", SYS_seccomp },
 	{ "landlock_create_ruleset", 444 },
+	{ "landlock_add_rule", 445 },
+	{ "landlock_restrict_self", 446 },
 	{ "EPERM", EPERM },
 	{ "ENOSYS", ENOSYS },
 	{ "ENOMEM", ENOMEM },
+	{ "EOPNOTSUPP", EOPNOTSUPP },
 };
 
 static unsigned number(const char *word)
