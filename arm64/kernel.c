@@ -2,9 +2,9 @@
 /*
  * The kernel goes to the start of RAM. The device tree goes to the end of RAM
  * or of its first 512 MiB, where kernels before 4.2 want it, and the initrd below
- * it, or above it if it is too large for that: what follows the kernel is left
- * to it, since an old one or a flat binary does not say how much it needs.
- * Control thread.
+ * it, or above it if it is too large for that, but in either case within the
+ * kernel's reach: what follows the kernel is left to it, since an old one or a
+ * flat binary does not say how much it needs. Control thread.
  */
 #include "arm64/kernel.h"
 
@@ -18,7 +18,7 @@
 
 #define TREE_REACH   (512 * MIB)
 #define TREE_BLOCK   (2 * MIB)  /* it must not cross the boundary of one */
-#define INITRD_REACH (32 * GIB) /* from the first GiB boundary at or below the kernel */
+#define INITRD_REACH (32 * GIB) /* from the GiB boundary at or below the kernel */
 #define ALIGNMENT    (64 * KIB) /* the largest page of any guest */
 
 /* A stretch of RAM that is still free. */
@@ -69,15 +69,25 @@ static int place_tree(const struct kernel_config *config, struct kernel_places *
 			    bytes / KIB);
 	places->tree_gpa = end - bytes;
 	above->start = end;
-	above->end = min_u64(below->end, LAYOUT_RAM_GPA + INITRD_REACH);
+	above->end = below->end;
 	below->end = places->tree_gpa;
 	return 0;
 }
 
+static bool cut_gap(struct gap *gap, uint64_t end)
+{
+	bool cut = gap->end > end;
+
+	gap->end = min_u64(gap->end, end);
+	return cut;
+}
+
 static int load_initrd(const struct kernel_config *config, struct kernel_places *places,
-		       const struct gap *below, const struct gap *above)
+		       struct gap *below, struct gap *above)
 {
 	const struct boot_file *file = &config->files->initrd;
+	uint64_t reach = align_down(places->kernel_gpa, GIB) + INITRD_REACH;
+	bool below_cut = cut_gap(below, reach), above_cut = cut_gap(above, reach);
 	const struct gap *gap = file->size_bytes <= gap_bytes(below) ? below : above;
 
 	if (file->fd < 0)
@@ -85,9 +95,10 @@ static int load_initrd(const struct kernel_config *config, struct kernel_places 
 	if (file->size_bytes > gap_bytes(gap))
 		return fail(EINVAL,
 			    "initrd: %s: %" PRIu64 " KiB do not fit into the %" PRIu64
-			    " KiB of RAM that the kernel leaves; give more with --mem", file->path,
+			    " KiB of RAM that the kernel leaves%s", file->path,
 			    file->size_bytes / KIB,
-			    max_u64(gap_bytes(below), gap_bytes(above)) / KIB);
+			    max_u64(gap_bytes(below), gap_bytes(above)) / KIB,
+			    below_cut || above_cut ? " within 32 GiB of it" : "; give more with --mem");
 	places->initrd_bytes = file->size_bytes;
 	places->initrd_gpa = align_down(gap->end - file->size_bytes, ALIGNMENT);
 	return boot_file_load(file, 0, config->memory, places->initrd_gpa, file->size_bytes);
@@ -95,7 +106,7 @@ static int load_initrd(const struct kernel_config *config, struct kernel_places 
 
 int kernel_load(const struct kernel_config *config, struct kernel_places *places)
 {
-	struct gap below, above;
+	struct gap below, above = { 0 };
 	int error;
 
 	*places = (struct kernel_places){ 0 };

@@ -3,8 +3,8 @@
  * Kernels for arm64, on any host: an Image whose header was bent, flat binaries
  * and other files, gzip where zlib is there, much and little RAM. Refused, or
  * loaded: then kernel, initrd and the room for the device tree are in RAM, share
- * nothing, keep the alignment that the boot protocol wants, and hold the files'
- * bytes. What lies outside of RAM is not there (guard pages).
+ * nothing, keep the alignment and the distance that the boot protocol wants, and
+ * hold the files' bytes. What lies outside of RAM is not there (guard pages).
  */
 #include <stdlib.h>
 #include <string.h>
@@ -19,25 +19,29 @@
 #include "tests/fuzz/fuzz.h"
 #include "tests/fuzz/made_file.h"
 
-#define MEMORIES 4
+#define MEMORIES 5
+#define LARGE (MEMORIES - 1) /* taken one time in eight */
 #define IMAGE_BYTES 3000
 #define HEADER_BYTES 64
 #define TREE_BYTES_MAX (2 * MIB)
 #define BLOCK (2 * MIB)
+#define WINDOW_BYTES (32 * GIB)
 
 static const uint64_t memory_sizes[MEMORIES] = { 2 * MIB, 5 * MIB + 64 * KIB, 64 * MIB,
-						 600 * MIB };
+						 600 * MIB, 40 * GIB };
 static struct guest_memory memories[MEMORIES];
 static struct boot_files files;
 static struct made_file made;
 
-static void make_image(struct fuzz_input *input)
+/* In units that make something of the RAM that there is. */
+static void make_image(struct fuzz_input *input, uint64_t memory_bytes)
 {
+	uint64_t unit = memory_bytes == memory_sizes[LARGE] ? GIB : 64 * KIB;
 	uint8_t choice = fuzz_u8(input);
 
 	memset(made.bytes + HEADER_BYTES, 'k', IMAGE_BYTES - HEADER_BYTES);
-	store_le64(made.bytes + 8, (uint64_t)(choice & 7) * 64 * KIB); /* text_offset */
-	store_le64(made.bytes + 16, (uint64_t)(choice >> 3) * 128 * KIB); /* image_size */
+	store_le64(made.bytes + 8, (choice & 7) * unit); /* text_offset */
+	store_le64(made.bytes + 16, (choice >> 3) * 2 * unit); /* image_size */
 	store_le64(made.bytes + 24, 0xa); /* pages of 4 KiB, anywhere */
 	memcpy(made.bytes + 56, "ARM\x64", 4);
 	made.length = IMAGE_BYTES;
@@ -57,13 +61,13 @@ static void make_gzip(void)
 	made.length = sizeof(packed);
 }
 
-static void make_kernel(struct fuzz_input *input)
+static void make_kernel(struct fuzz_input *input, uint64_t memory_bytes)
 {
 	uint8_t choice = fuzz_u8(input);
 
 	made_file_clear(&made);
 	if (choice % 4 < 2)
-		make_image(input);
+		make_image(input, memory_bytes);
 	else if (choice % 4 == 2)
 		make_gzip();
 	made_file_end(&made, input, choice & 0x10);
@@ -83,6 +87,16 @@ static const uint8_t *ram(const struct kernel_config *config, uint64_t gpa, uint
 static void check_apart(uint64_t a, uint64_t a_bytes, uint64_t b, uint64_t b_bytes)
 {
 	fuzz_check(!a_bytes || !b_bytes || !ranges_overlap(a, a_bytes, b, b_bytes));
+}
+
+/* One window, from a multiple of 1 GiB on, has all of both in it. */
+static void check_window(const struct kernel_places *places, uint64_t kernel_bytes)
+{
+	uint64_t first = min_u64(places->kernel_gpa, places->initrd_gpa);
+	uint64_t end = max_u64(places->kernel_gpa + kernel_bytes,
+			       places->initrd_gpa + places->initrd_bytes);
+
+	fuzz_check(end - align_down(first, GIB) <= WINDOW_BYTES);
 }
 
 /* Of what the header says, image_size is what the kernel will use. */
@@ -119,6 +133,7 @@ static void check_loaded(const struct kernel_config *config, const struct kernel
 	check_apart(places->kernel_gpa, bytes, places->initrd_gpa, places->initrd_bytes);
 	check_apart(places->tree_gpa, config->tree_bytes, places->initrd_gpa,
 		    places->initrd_bytes);
+	check_window(places, bytes);
 	host = ram(config, places->initrd_gpa, places->initrd_bytes);
 	made_initrd_check(host, places->initrd_bytes);
 }
@@ -139,9 +154,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	static const size_t initrd_units[] = { 1, 16 * KIB, 1, 16 * KIB };
 	struct fuzz_input input = fuzz_input(data, size);
 	uint8_t choice = fuzz_u8(&input);
-	uint64_t limit = memory_sizes[choice % MEMORIES];
+	unsigned chosen = choice / 8 % 8 == 5 ? LARGE : choice % LARGE;
+	uint64_t limit = memory_sizes[chosen];
 	struct kernel_config config = {
-		.memory = &memories[choice % MEMORIES],
+		.memory = &memories[chosen],
 		.memory_bytes = limit,
 		.files = &files,
 		.granules = fuzz_u8(&input) & 0xf,
@@ -152,7 +168,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	made_file_open(&files.kernel, "kernel");
 	made_initrd(&files.initrd, &input, initrd_units);
-	make_kernel(&input);
+	make_kernel(&input, limit);
 	error = gzip_expand(&files.kernel, limit);
 	fuzz_check(error || files.kernel.size_bytes <= limit);
 	if (!error)
@@ -160,7 +176,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	fuzz_check(error <= 0);
 	if (!error)
 		check_loaded(&config, &places);
-	guest_memory_clear(&memories[choice % MEMORIES]);
+	guest_memory_clear(&memories[chosen]);
 	boot_file_close(&files.kernel);
 	return 0;
 }

@@ -132,7 +132,41 @@ static void test_much_memory(void **state)
 	assert_int_equal(kernel_load(&config, &places), 0);
 	assert_int_equal(places.tree_gpa, RAM + 40 * GIB);
 	assert_tree_place(places.tree_gpa);
-	assert_true(places.initrd_gpa < places.tree_gpa);
+	assert_int_equal(places.initrd_gpa, RAM + 32 * GIB - 64 * KIB);
+}
+
+/* Kernel and initrd are in one window of 32 GiB, which begins at a multiple of one. */
+static void test_initrd_window(void **state)
+{
+	struct kernel_config config;
+	struct kernel_places places;
+	struct image image;
+
+	(void)state;
+	image_make(&image);
+	store_le64(image.bytes + 8, 3 * GIB + 5 * MIB);
+	config = config_of(boot_file_make(image.bytes, image.length),
+			   boot_file_make("initrd", 6), 40 * GIB);
+	assert_int_equal(kernel_load(&config, &places), 0);
+	assert_int_equal(places.kernel_gpa, RAM + 3 * GIB + 5 * MIB);
+	assert_int_equal(places.initrd_gpa, RAM + 35 * GIB - 64 * KIB);
+	/* To its last 64 KiB, and one that has no room in it although there is much RAM. */
+	store_le64(image.bytes + 8, 0);
+	store_le64(image.bytes + 16, 32 * GIB - 64 * KIB);
+	config = config_of(boot_file_make(image.bytes, image.length),
+			   boot_file_make("initrd", 6), 40 * GIB);
+	assert_int_equal(kernel_load(&config, &places), 0);
+	assert_int_equal(places.initrd_gpa, RAM + 32 * GIB - 64 * KIB);
+	store_le64(image.bytes + 16, 33 * GIB);
+	config = config_of(boot_file_make(image.bytes, image.length),
+			   boot_file_make("initrd", 6), 40 * GIB);
+	message_begin();
+	assert_int_equal(kernel_load(&config, &places), -EINVAL);
+	assert_true(message_end("do not fit into the 0 KiB of RAM that the kernel leaves within "
+				"32 GiB of it"));
+	/* Without one that is nobody's trouble. */
+	config = config_of(files.kernel.path, NULL, 40 * GIB);
+	assert_int_equal(kernel_load(&config, &places), 0);
 }
 
 /* One too large for what is below the tree goes above it, within its reach. */
@@ -356,6 +390,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_image, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_much_memory, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_initrd_window, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_initrd_above, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_little_memory, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_tree_boundary, setup, teardown),
