@@ -62,13 +62,12 @@ static void relay(int master, int slave, const struct termios *before)
 int main(int argc, char **argv)
 {
 	struct sigaction action = { .sa_handler = heard };
-	struct winsize size = { .ws_row = 24, .ws_col = 80 };
 	struct termios before, after;
 	int master, slave, status;
 	FILE *file;
 	pid_t pid;
 
-	if (argc < 3 || openpty(&master, &slave, NULL, NULL, &size) || tcgetattr(slave, &before)) {
+	if (argc < 3 || openpty(&master, &slave, NULL, NULL, NULL) || tcgetattr(slave, &before)) {
 		perror("ptyrun");
 		return 77;
 	}
@@ -76,8 +75,9 @@ int main(int argc, char **argv)
 	if (!pid) {
 		close(master);
 		login_tty(slave);
-		signal(SIGINT, SIG_DFL); /* ignored by what a script starts in the background */
-		signal(SIGQUIT, SIG_DFL);
+		/* A script's background ignores SIGINT and SIGQUIT, nohup SIGHUP. */
+		for (int i = 1; i <= SIGRTMAX; i++)
+			signal(i, SIG_DFL);
 		execvp(argv[2], argv + 2);
 		_exit(127);
 	}
