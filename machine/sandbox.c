@@ -10,6 +10,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <grp.h>
+#include <linux/capability.h>
 #include <linux/if_tun.h>
 #include <linux/io_uring.h>
 #include <linux/kvm.h>
@@ -35,8 +36,10 @@
 #include "virtio/console.h"
 #include "virtio/net.h"
 
-/* Files that may be opened after all the others: clients of sockets. */
-#define SPARE_FILES 64
+/* Files that may be opened after all the others: the control socket's clients, with room. */
+#define SPARE_FILES 16
+/* Of each console's socket: a client, and one that is sent away. */
+#define CLIENT_FILES 2
 
 /* What a newer C library sets a tty's modes by; the header clashes with <termios.h>. */
 #define TERMIOS2_GET 0x802c542a
@@ -241,6 +244,23 @@ int sandbox_drop_privileges(const struct sandbox *sandbox)
 	return 0;
 }
 
+/*
+ * What root would still be without: the files that are its own. Not of root's
+ * alone, since a file may bring capabilities with it. Without CAP_SETPCAP the
+ * bounding set stays, for programs that we can't run.
+ */
+static int capabilities_drop(void)
+{
+	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	struct __user_cap_data_struct none[_LINUX_CAPABILITY_U32S_3] = { 0 };
+
+	for (unsigned long i = 0; !prctl(PR_CAPBSET_DROP, i, 0, 0, 0); i++)
+		;
+	/* Takes the ambient ones along, which are never more than these. */
+	return syscall(SYS_capset, &header, none) ?
+		       fail_host_errno("sandbox: give up capabilities") : 0;
+}
+
 /* ---- The process ---- */
 
 static int limit(int resource, const char *name, rlim_t most)
@@ -274,13 +294,29 @@ static int highest_file(void)
 	return highest;
 }
 
-static int limits_set(void)
+static unsigned console_sockets(const struct machine_config *config)
 {
+	unsigned count = 0;
+
+	for (unsigned i = 0; i < config->device_count; i++) {
+		const struct console_options *console = config->devices[i].options;
+
+		if (config->devices[i].type != &virtio_console)
+			continue;
+		for (unsigned j = 0; j < console->port_count; j++)
+			count += stream_socket_path(console->ports[j].path) != NULL;
+	}
+	return count;
+}
+
+static int limits_set(const struct machine_config *config)
+{
+	unsigned more = SPARE_FILES + console_sockets(config) * CLIENT_FILES;
 	int highest = highest_file();
 	int error = limit(RLIMIT_CORE, "RLIMIT_CORE", 0);
 
 	if (!error && highest >= 0)
-		error = limit(RLIMIT_NOFILE, "RLIMIT_NOFILE", (rlim_t)highest + 1 + SPARE_FILES);
+		error = limit(RLIMIT_NOFILE, "RLIMIT_NOFILE", (rlim_t)highest + 1 + more);
 	return error;
 }
 
@@ -351,11 +387,13 @@ int sandbox_confine(const struct sandbox *sandbox)
 
 	if (!filters_wanted(sandbox))
 		return 0;
-	error = limits_set();
+	error = limits_set(sandbox->config);
 	if (!error && prctl(PR_SET_DUMPABLE, 0, 0, 0, 0))
 		error = fail_host_errno("sandbox: PR_SET_DUMPABLE");
 	if (!error && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
 		error = fail_host_errno("sandbox: PR_SET_NO_NEW_PRIVS");
+	if (!error)
+		error = capabilities_drop();
 	if (!error && sandbox->mode == MACHINE_SANDBOX_ON)
 		error = file_system_leave(sandbox);
 	return error;
