@@ -16,6 +16,8 @@
 #define BUFFER_BYTES 2048
 #define SMALL_BUFFER 256
 #define ANSWER_NS    UINT64_C(10000000000)
+#define QUIET_NS     UINT64_C(100000000)
+#define PINGS	     8
 #define ARP_NS	     UINT64_C(1000000000)
 #define ARP_TRIES    10
 #define ARP_BYTES    42
@@ -29,6 +31,7 @@
 static struct virtio_device *device;
 static uint8_t mac[ETH_ALEN];
 static uint8_t (*buffers)[BUFFER_BYTES];
+static uint8_t (*second)[BUFFER_BYTES]; /* of the second pair */
 static uint8_t frame[HEADER_BYTES + BUFFER_BYTES];
 
 static struct virtqueue *control_queue(void)
@@ -94,16 +97,20 @@ static void c98_config(void)
 		   param_number("link", 0) ? "up" : "down");
 }
 
-static bool transmit(uint32_t bytes)
+static bool transmit_on(struct virtqueue *queue, uint32_t bytes)
 {
 	struct part parts[2] = { { frame, HEADER_BYTES, false },
 				 { frame + HEADER_BYTES, bytes, false } };
-	struct virtqueue *queue = &device->queues[1];
 	struct used used;
 
 	virtqueue_add(queue, parts, bytes ? 2 : 1);
 	virtqueue_notify(queue);
 	return virtqueue_wait(queue, &used, ANSWER_NS) && used.written == 0;
+}
+
+static bool transmit(uint32_t bytes)
+{
+	return transmit_on(&device->queues[1], bytes);
 }
 
 static void c99_headers(void)
@@ -176,6 +183,28 @@ static void c105_addresses(void)
 	   "C105 %s: a table that is not there is an error", device->name);
 }
 
+/* So many changes that a counter of eight bits may be back where it was. */
+static void c49_generation(void)
+{
+	static const uint8_t other[ETH_ALEN] = { 0x02, 0x11, 0x22, 0x33, 0x44, 0x77 };
+	unsigned changes = param_number("link", 0) ? 2 : 256, done = 0;
+	uint8_t generation = common_read8(device, VIRTIO_PCI_COMMON_CFGGENERATION);
+
+	if (!(device->offered & BIT64(VIRTIO_NET_F_CTRL_MAC_ADDR)))
+		return;
+	while (done < changes && control(VIRTIO_NET_CTRL_MAC, VIRTIO_NET_CTRL_MAC_ADDR_SET,
+					 done & 1 ? mac : other, ETH_ALEN) == VIRTIO_NET_OK)
+		done++;
+	ok(done == changes && common_read8(device, VIRTIO_PCI_COMMON_CFGGENERATION) != generation,
+	   "C49 %s: config_generation is another after %u changes", device->name, done);
+}
+
+static bool set_pairs(uint16_t pairs)
+{
+	return control(VIRTIO_NET_CTRL_MQ, VIRTIO_NET_CTRL_MQ_VQ_PAIRS_SET, &pairs, 2) ==
+	       VIRTIO_NET_OK;
+}
+
 static void c106_pairs(void)
 {
 	uint16_t max, pairs;
@@ -193,12 +222,7 @@ static void c106_pairs(void)
 	refused = refused && control(VIRTIO_NET_CTRL_MQ, VIRTIO_NET_CTRL_MQ_VQ_PAIRS_SET, &pairs,
 				     2) == VIRTIO_NET_ERR;
 	ok(refused, "C106 %s: 0 and %u pairs are refused", device->name, max + 1);
-	pairs = max;
-	taken = control(VIRTIO_NET_CTRL_MQ, VIRTIO_NET_CTRL_MQ_VQ_PAIRS_SET, &pairs, 2) ==
-		VIRTIO_NET_OK;
-	pairs = 1;
-	taken = taken && control(VIRTIO_NET_CTRL_MQ, VIRTIO_NET_CTRL_MQ_VQ_PAIRS_SET, &pairs, 2) ==
-				 VIRTIO_NET_OK;
+	taken = set_pairs(max) && set_pairs(1);
 	ok(taken, "C106 %s: %u and 1 are taken", device->name, max);
 }
 
@@ -251,7 +275,7 @@ static void send_arp(const uint8_t *from)
 	transmit(ARP_BYTES);
 }
 
-static void send_ping(const uint8_t *to, const uint8_t *from, uint16_t payload, uint16_t number)
+static uint32_t make_ping(const uint8_t *to, const uint8_t *from, uint16_t payload, uint16_t number)
 {
 	uint8_t *ip = start_frame(to, from, ETH_P_IP);
 	uint8_t *icmp = ip + 20;
@@ -268,7 +292,12 @@ static void send_ping(const uint8_t *to, const uint8_t *from, uint16_t payload, 
 	for (uint16_t i = 0; i < payload; i++)
 		icmp[8 + i] = (uint8_t)i;
 	put16(icmp + 2, internet_checksum(icmp, 8u + payload));
-	transmit(PING_BYTES + (uint32_t)payload);
+	return PING_BYTES + (uint32_t)payload;
+}
+
+static void send_ping(const uint8_t *to, const uint8_t *from, uint16_t payload, uint16_t number)
+{
+	transmit(make_ping(to, from, payload, number));
 }
 
 static void post_buffers(uint16_t queue, uint32_t bytes)
@@ -449,22 +478,62 @@ static void c105_new_address(uint8_t *host)
 	learn_host(mac, BUFFER_BYTES, host);
 }
 
-static void c106_one_pair(const uint8_t *host)
+static void post_second(unsigned count)
+{
+	for (unsigned i = 0; i < count; i++) {
+		struct part part = { second[i], BUFFER_BYTES, true };
+
+		virtqueue_add(&device->queues[2], &part, 1);
+	}
+	virtqueue_notify(&device->queues[2]);
+}
+
+/* Pings whose answers come on the first queue, and nothing on the second. */
+static bool first_alone(const uint8_t *host, uint16_t number)
 {
 	struct answer answer;
 	unsigned good = 0;
 	struct used used;
 
+	for (uint16_t i = 0; i < PINGS; i++) {
+		send_ping(host, mac, i, (uint16_t)(number + i));
+		good += receive_answer(ETH_P_IP, (uint16_t)(number + i), BUFFER_BYTES, ANSWER_NS,
+				       &answer);
+	}
+	return good == PINGS && !virtqueue_poll(&device->queues[2], &used);
+}
+
+/* What is sent on the second pair is answered there, but maybe the first time. */
+static bool second_works(const uint8_t *host)
+{
+	struct used used;
+
+	for (uint16_t i = 0; i < ARP_TRIES; i++) {
+		transmit_on(&device->queues[3], make_ping(host, mac, i, (uint16_t)(50 + i)));
+		if (virtqueue_wait(&device->queues[2], &used, ARP_NS))
+			return true;
+	}
+	return false;
+}
+
+static void c106_one_pair(const uint8_t *host)
+{
 	if (!(device->offered & BIT64(VIRTIO_NET_F_MQ)))
 		return;
 	start(virtio_usual_features(device), BUFFER_BYTES);
-	for (uint16_t i = 0; i < 8; i++) {
-		send_ping(host, mac, i, (uint16_t)(30 + i));
-		good += receive_answer(ETH_P_IP, (uint16_t)(30 + i), BUFFER_BYTES, ANSWER_NS,
-				       &answer);
-	}
-	ok(good == 8 && !virtqueue_poll(&device->queues[2], &used),
-	   "C106 %s: after reset all comes on the first queue", device->name);
+	post_second(1);
+	ok(first_alone(host, 30), "C106 %s: after reset all comes on the first queue",
+	   device->name);
+	ok(set_pairs(2) && second_works(host), "C106 %s: of two pairs the second is used, too",
+	   device->name);
+	/* Its only buffer is gone, so these answers are kept when their queue is given up. */
+	for (uint16_t i = 0; i < PINGS; i++)
+		transmit_on(&device->queues[3], make_ping(host, mac, i, (uint16_t)(70 + i)));
+	wait_ns(QUIET_NS);
+	ok(set_pairs(1), "C106 %s: back to one", device->name);
+	post_second(PINGS);
+	ok(first_alone(host, 90), "C106 %s: and nothing comes on the second any more",
+	   device->name);
 }
 
 static void test(struct virtio_device *found)
@@ -481,6 +550,7 @@ static void test(struct virtio_device *found)
 	virtio_start(device, virtio_usual_features(device));
 	c104_control();
 	c105_addresses();
+	c49_generation();
 	c106_pairs();
 	if (param_number("link", 0)) {
 		c100_plain(host);
@@ -494,5 +564,6 @@ static void test(struct virtio_device *found)
 void guest_main(void)
 {
 	buffers = memory_get_raw(BUFFERS * sizeof(*buffers), 4096);
+	second = memory_get_raw(PINGS * sizeof(*second), 4096);
 	for_each_device(test);
 }

@@ -7,8 +7,10 @@
 #include "kit/tap.h"
 #include "kit/text.h"
 
+#include <linux/virtio_console.h>
+
 #define COMMON_BYTES	   56
-#define COMMON_BYTES_RESET 60
+#define COMMON_BYTES_RESET 64
 #define NOTIFY_CAP_BYTES   20
 #define SUBSYSTEM_MODERN   0x40
 #define FIRST_CAPABILITY   0x40
@@ -49,6 +51,46 @@ static void c02_capability_list(struct virtio_device *device)
 	   "C02 %s: header type 0", device->name);
 }
 
+/* A structure has all that an offered feature gives it. */
+#define UP_TO(type, field) (offsetof(type, field) + sizeof(((type *)NULL)->field))
+
+static const struct config_end {
+	uint16_t type;
+	uint8_t feature;
+	uint8_t end;
+} config_ends[] = {
+	{ VIRTIO_ID_BLOCK, VIRTIO_F_VERSION_1, UP_TO(struct virtio_blk_config, capacity) },
+	{ VIRTIO_ID_BLOCK, VIRTIO_BLK_F_SIZE_MAX, UP_TO(struct virtio_blk_config, size_max) },
+	{ VIRTIO_ID_BLOCK, VIRTIO_BLK_F_SEG_MAX, UP_TO(struct virtio_blk_config, seg_max) },
+	{ VIRTIO_ID_BLOCK, VIRTIO_BLK_F_BLK_SIZE, UP_TO(struct virtio_blk_config, blk_size) },
+	{ VIRTIO_ID_BLOCK, VIRTIO_BLK_F_TOPOLOGY, UP_TO(struct virtio_blk_config, opt_io_size) },
+	{ VIRTIO_ID_BLOCK, VIRTIO_BLK_F_CONFIG_WCE, UP_TO(struct virtio_blk_config, wce) },
+	{ VIRTIO_ID_BLOCK, VIRTIO_BLK_F_MQ, UP_TO(struct virtio_blk_config, num_queues) },
+	{ VIRTIO_ID_BLOCK, VIRTIO_BLK_F_DISCARD,
+	  UP_TO(struct virtio_blk_config, discard_sector_alignment) },
+	{ VIRTIO_ID_BLOCK, VIRTIO_BLK_F_WRITE_ZEROES, UP_TO(struct virtio_blk_config, unused1) },
+	{ VIRTIO_ID_NET, VIRTIO_NET_F_MAC, UP_TO(struct virtio_net_config, mac) },
+	{ VIRTIO_ID_NET, VIRTIO_NET_F_STATUS, UP_TO(struct virtio_net_config, status) },
+	{ VIRTIO_ID_NET, VIRTIO_NET_F_MQ, UP_TO(struct virtio_net_config, max_virtqueue_pairs) },
+	{ VIRTIO_ID_NET, VIRTIO_NET_F_MTU, UP_TO(struct virtio_net_config, mtu) },
+	{ VIRTIO_ID_CONSOLE, VIRTIO_CONSOLE_F_SIZE, UP_TO(struct virtio_console_config, rows) },
+	{ VIRTIO_ID_CONSOLE, VIRTIO_CONSOLE_F_MULTIPORT,
+	  UP_TO(struct virtio_console_config, max_nr_ports) },
+	{ VIRTIO_ID_CONSOLE, VIRTIO_CONSOLE_F_EMERG_WRITE,
+	  UP_TO(struct virtio_console_config, emerg_wr) },
+};
+
+static uint32_t config_bytes(const struct virtio_device *device)
+{
+	uint32_t bytes = 0;
+
+	for (unsigned i = 0; i < ARRAY_COUNT(config_ends); i++)
+		if (config_ends[i].type == device->type &&
+		    device->offered & BIT64(config_ends[i].feature) && config_ends[i].end > bytes)
+			bytes = config_ends[i].end;
+	return bytes;
+}
+
 static void c03_to_c07_structures(struct virtio_device *device)
 {
 	uint32_t common_bytes =
@@ -73,8 +115,10 @@ static void c03_to_c07_structures(struct virtio_device *device)
 	ok(device->isr->bytes >= 1, "C06 %s: ISR status is there", device->name);
 	if (device->type == VIRTIO_ID_RNG)
 		return;
-	ok(device->config && !(device->config->offset & 3), "C07 %s: device configuration is there",
-	   device->name);
+	ok(device->config && !(device->config->offset & 3) &&
+		   device->config->bytes >= config_bytes(device),
+	   "C07 %s: device configuration has the %u bytes of what is offered", device->name,
+	   config_bytes(device));
 }
 
 /* Where the window looks, then a read of `bytes` through it. */
@@ -171,49 +215,140 @@ static void c10_halves(struct virtio_device *device)
 	virtio_reset(device);
 }
 
+static void c10_capacity(struct virtio_device *device)
+{
+	uint64_t expected = param_number("sectors", 0);
+	uint32_t low, high, low_again;
+	uint8_t generation;
+
+	if (device->type != VIRTIO_ID_BLOCK)
+		return;
+	generation = common_read8(device, VIRTIO_PCI_COMMON_CFGGENERATION);
+	low = virtio_config_read32(device, 0);
+	high = virtio_config_read32(device, 4);
+	low_again = virtio_config_read32(device, 0);
+	ok(low == (uint32_t)expected && low_again == low && high == expected >> 32 &&
+		   common_read8(device, VIRTIO_PCI_COMMON_CFGGENERATION) == generation,
+	   "C10 %s: halves of the capacity are read alone, %x and %x, of one generation",
+	   device->name, high, low);
+}
+
+/* What the structure is made of, and what is found in it once that was written. */
+static const struct field {
+	uint8_t offset, bytes;
+	uint32_t value;
+} fields[] = {
+	{ VIRTIO_PCI_COMMON_DFSELECT, 4, 2 },
+	{ VIRTIO_PCI_COMMON_DF, 4, 0 },
+	{ VIRTIO_PCI_COMMON_GFSELECT, 4, 1 },
+	{ VIRTIO_PCI_COMMON_GF, 4, 0x87654321 },
+	{ VIRTIO_PCI_COMMON_MSIX, 2, 1 },
+	{ VIRTIO_PCI_COMMON_STATUS, 1, VIRTIO_CONFIG_S_ACKNOWLEDGE | VIRTIO_CONFIG_S_DRIVER },
+	{ VIRTIO_PCI_COMMON_Q_SELECT, 2, 0 },
+	{ VIRTIO_PCI_COMMON_Q_SIZE, 2, 4 },
+	{ VIRTIO_PCI_COMMON_Q_MSIX, 2, 0 },
+	{ VIRTIO_PCI_COMMON_Q_ENABLE, 2, 0 },
+	{ VIRTIO_PCI_COMMON_Q_DESCLO, 4, 0x12345670 },
+	{ VIRTIO_PCI_COMMON_Q_DESCHI, 4, 0x1a },
+	{ VIRTIO_PCI_COMMON_Q_AVAILLO, 4, 0x23456780 },
+	{ VIRTIO_PCI_COMMON_Q_AVAILHI, 4, 0x2b },
+	{ VIRTIO_PCI_COMMON_Q_USEDLO, 4, 0x3456789c },
+	{ VIRTIO_PCI_COMMON_Q_USEDHI, 4, 0x3c },
+};
+
+static uint32_t common_read(const struct virtio_device *device, unsigned offset, unsigned bytes)
+{
+	return bytes == 4   ? common_read32(device, offset)
+	       : bytes == 2 ? common_read16(device, offset)
+			    : common_read8(device, offset);
+}
+
+static void write_field(const struct virtio_device *device, const struct field *field)
+{
+	if (field->bytes == 4)
+		common_write32(device, field->offset, field->value);
+	else if (field->bytes == 2)
+		common_write16(device, field->offset, (uint16_t)field->value);
+	else
+		common_write8(device, field->offset, (uint8_t)field->value);
+}
+
+static bool fields_are_right(const struct virtio_device *device)
+{
+	bool right = common_read16(device, VIRTIO_PCI_COMMON_NUMQ) == device->queue_count;
+
+	for (unsigned i = 0; i < ARRAY_COUNT(fields); i++) {
+		uint32_t found = common_read(device, fields[i].offset, fields[i].bytes);
+
+		if (found != fields[i].value)
+			note("%s: common configuration has %x at %u", device->name, found,
+			     fields[i].offset);
+		right = right && found == fields[i].value;
+	}
+	return right;
+}
+
 static void c11_widths(struct virtio_device *device)
 {
+	uint32_t bytes[COMMON_BYTES];
 	bool same = true;
-	uint32_t features;
 
 	virtio_reset(device);
-	virtio_set_status(device, VIRTIO_CONFIG_S_ACKNOWLEDGE);
-	common_write32(device, VIRTIO_PCI_COMMON_DFSELECT, 1);
-	virtio_select(device, 0);
-	features = common_read32(device, VIRTIO_PCI_COMMON_DF);
-	for (unsigned offset = 0; offset < COMMON_BYTES; offset++) {
-		(void)common_read8(device, offset);
-		if (!(offset & 1))
-			(void)common_read16(device, offset);
-		if (!(offset & 3))
-			(void)common_read32(device, offset);
-	}
-	same = virtio_status(device) == VIRTIO_CONFIG_S_ACKNOWLEDGE &&
-	       common_read32(device, VIRTIO_PCI_COMMON_DFSELECT) == 1 &&
-	       common_read16(device, VIRTIO_PCI_COMMON_Q_SELECT) == 0 &&
-	       common_read16(device, VIRTIO_PCI_COMMON_Q_ENABLE) == 0 &&
-	       common_read32(device, VIRTIO_PCI_COMMON_DF) == features;
-	ok(same, "C11 %s: reads of every width change nothing", device->name);
+	for (unsigned i = 0; i < ARRAY_COUNT(fields); i++)
+		if (fields[i].offset != VIRTIO_PCI_COMMON_Q_ENABLE)
+			write_field(device, &fields[i]);
+	ok(fields_are_right(device), "C11 %s: each field is read by its own width", device->name);
+	for (unsigned i = 0; i < COMMON_BYTES; i++)
+		bytes[i] = common_read8(device, i);
+	for (unsigned i = 0; i < COMMON_BYTES; i += 2)
+		same = same && common_read16(device, i) == (bytes[i] | bytes[i + 1] << 8);
+	for (unsigned i = 0; i < COMMON_BYTES; i += 4)
+		same = same &&
+		       common_read32(device, i) == (bytes[i] | bytes[i + 1] << 8 |
+						    bytes[i + 2] << 16 | bytes[i + 3] << 24);
+	for (unsigned i = 0; i < ARRAY_COUNT(fields); i++)
+		for (unsigned j = 0; j < fields[i].bytes; j++)
+			same = same &&
+			       bytes[fields[i].offset + j] == (fields[i].value >> j * 8 & 0xff);
+	ok(same, "C11 %s: other widths read the bytes that lie there", device->name);
+	ok(fields_are_right(device), "C11 %s: reads of every width change nothing", device->name);
 	virtio_reset(device);
+}
+
+static uint64_t bar_read(const struct pci_function *function, unsigned bar)
+{
+	unsigned offset = PCI_BASE_ADDRESS_0 + bar * 4;
+	uint64_t upper = function->bars[bar].is_64bit ? pci_read32(function, offset + 4) : 0;
+
+	return pci_read32(function, offset) | upper << 32;
+}
+
+static void bar_write(const struct pci_function *function, unsigned bar, uint64_t value)
+{
+	unsigned offset = PCI_BASE_ADDRESS_0 + bar * 4;
+
+	pci_write32(function, offset, (uint32_t)value);
+	if (function->bars[bar].is_64bit)
+		pci_write32(function, offset + 4, (uint32_t)(value >> 32));
 }
 
 static void c12_sizing(struct virtio_device *device)
 {
 	struct pci_function *function = device->function;
 	unsigned bar = device->common->bar;
-	unsigned offset = PCI_BASE_ADDRESS_0 + bar * 4;
 	uint64_t bytes = function->bars[bar].bytes;
-	uint32_t low = pci_read32(function, offset), mask;
+	uint64_t all = function->bars[bar].is_64bit ? UINT64_MAX : UINT32_MAX;
+	uint64_t before = bar_read(function, bar), mask;
 
 	pci_command(function, 0, PCI_COMMAND_MEMORY);
-	pci_write32(function, offset, UINT32_MAX);
-	mask = pci_read32(function, offset);
-	pci_write32(function, offset, low);
+	bar_write(function, bar, all);
+	mask = bar_read(function, bar);
+	bar_write(function, bar, before);
 	pci_command(function, PCI_COMMAND_MEMORY, 0);
-	ok(!(bytes & (bytes - 1)) && (mask & ~0xfu) == (uint32_t)-bytes &&
-		   (mask & 0xf) == (low & 0xf),
-	   "C12 %s: BAR %u sizes to %lx bytes, its type bits stay", device->name, bar, bytes);
-	ok(pci_read32(function, offset) == low && common_read16(device, VIRTIO_PCI_COMMON_NUMQ),
+	ok(!(bytes & (bytes - 1)) && mask == ((-bytes & all) | (before & 0xf)),
+	   "C12 %s: BAR %u sizes to %lx bytes, in both halves of %lx; its type bits stay",
+	   device->name, bar, bytes, mask);
+	ok(bar_read(function, bar) == before && common_read16(device, VIRTIO_PCI_COMMON_NUMQ),
 	   "C12 %s: put back, it works", device->name);
 }
 
@@ -310,6 +445,7 @@ static void test(struct virtio_device *device)
 	c08_window(device);
 	c09_layout(device);
 	c10_halves(device);
+	c10_capacity(device);
 	c11_widths(device);
 	c12_sizing(device);
 	c12_decoding(device);

@@ -5,6 +5,7 @@
 #include "kit/memory.h"
 #include "kit/tap.h"
 #include "kit/text.h"
+#include "kit/watch.h"
 
 #include <linux/if_ether.h>
 
@@ -14,7 +15,6 @@
 #define QUIET_NS   (3 * MS)
 #define PROVOKE_NS (20 * MS)
 #define SETTLE_NS  (100 * MS)
-#define WATCH_NS   (60000 * MS)
 #define SHARE	   8 /* the part of the cases that other victims than the first get */
 #define LONGER	   4
 #define RX_BYTES   2048
@@ -244,22 +244,6 @@ bool victim_ended(struct victim *victim, uint16_t head)
 }
 
 /* ---- A run ---- */
-
-/* The watcher has looked when a byte comes. */
-static void watched(const char *moment)
-{
-	uint64_t end = arch_now_ns() + WATCH_NS;
-
-	if (!param_is_set("watch"))
-		return;
-	note("watch: %s asks at %lu us", moment, arch_now_ns() / 1000);
-	while (arch_get() < 0) {
-		if (arch_now_ns() >= end)
-			return;
-		hostile_wait(10 * MS);
-	}
-	note("watch: %s was told at %lu us", moment, arch_now_ns() / 1000);
-}
 
 static void add_victim(struct victim *victims, unsigned *count, struct virtio_device *device,
 		       unsigned queue)

@@ -28,6 +28,7 @@
 #define CONTROL_TRANSMIT 3
 #define PORT_RECEIVE(port) ((port) ? 2 * (port) + 2 : 0)
 #define PORT_TRANSMIT(port) (PORT_RECEIVE(port) + 1)
+#define IDLE_US 200000
 
 static char directory[] = "/tmp/test_console.XXXXXX";
 static struct console_options options;
@@ -227,6 +228,20 @@ static void test_input_is_split_not_lost(void **state)
 	driver_destroy(driver);
 }
 
+/* No thread spins: all of them take a small part of the time that passes. */
+static void assert_idle(void)
+{
+	struct timespec before, after;
+	int64_t taken_us;
+
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &before);
+	usleep(IDLE_US);
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &after);
+	taken_us = (after.tv_sec - before.tv_sec) * 1000000 +
+		   (after.tv_nsec - before.tv_nsec) / 1000;
+	assert_in_range(taken_us, 0, IDLE_US / 10);
+}
+
 static void test_input_without_buffers_waits(void **state)
 {
 	struct driver *driver;
@@ -245,6 +260,7 @@ static void test_input_without_buffers_waits(void **state)
 		idle += n <= 0;
 	}
 	assert_in_range(sent, UNIT_PIPE_BYTES, UNIT_PIPE_BYTES + 2 * STREAM_INPUT_BYTES);
+	assert_idle();
 	while (received < sent) {
 		uint64_t mark = driver_mark(driver);
 		struct driver_part part = driver_in(driver, 4096);
