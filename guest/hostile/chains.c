@@ -73,9 +73,30 @@ static void more_than_4_gib_by_lengths(void)
 /* ---- All cases ---- */
 
 /* Where a descriptor points to; REGISTERS to MSIX_TABLE are the device's own. */
-enum place { ADDRESS, DATA, TABLE, RING, REGISTERS, DOORBELL, MSIX_TABLE, MESSAGES, ECAM, RAM_END };
+enum place {
+	ADDRESS,
+	DATA,
+	TABLE,
+	RING,
+	REGISTERS,
+	DOORBELL,
+	MSIX_TABLE,
+	MESSAGES,
+	ECAM,
+	RAM_END,
+	BANK_END, /* of RAM with the data in it */
+};
 
 #define NOWHERE (INT64_C(1) << 45)
+
+/* The range of RAM that a place is in; of no bytes if it is in none. */
+static struct range ram_of(uint64_t gpa)
+{
+	for (unsigned i = 0; i < platform.ram_count; i++)
+		if (gpa - platform.ram[i].base < platform.ram[i].bytes)
+			return platform.ram[i];
+	return (struct range){ 0, 0 };
+}
 
 static uint64_t place_gpa(enum place place)
 {
@@ -98,6 +119,8 @@ static uint64_t place_gpa(enum place place)
 		return platform.ecam_gpa;
 	case RAM_END:
 		return memory_end();
+	case BANK_END:
+		return ram_of(gpa_of(data)).base + ram_of(gpa_of(data)).bytes;
 	default:
 		return 0;
 	}
@@ -107,7 +130,8 @@ static uint64_t place_gpa(enum place place)
 #define DEAD	    0x1
 #define ENDED	    0x2
 #define SPLIT_ONLY  0x4
-#define NO_INDIRECT 0x8 /* it is not negotiated */
+#define NO_INDIRECT 0x8	 /* it is not negotiated */
+#define NO_RAM	    0x10 /* for machines without RAM at the first one's address */
 
 struct link {
 	enum place place;
@@ -155,6 +179,14 @@ static const struct {
 	  .ring = { { MSIX_TABLE, 0, 16, WRITE, 0 } } },
 	{ "H11", "a buffer where interrupts go", ENDED, .ring = { { MESSAGES, 0, 16, WRITE, 0 } } },
 	{ "H11", "a buffer in configuration space", ENDED, .ring = { { ECAM, 0, 64, WRITE, 0 } } },
+	{ "H11", "a buffer in x86's IOAPIC", ENDED | NO_RAM,
+	  .ring = { { ADDRESS, 0xfec00000, 32, WRITE, 0 } } },
+	{ "H11", "a read of x86's IOAPIC", ENDED | NO_RAM,
+	  .ring = { { ADDRESS, 0xfec00000, 32, 0, 0 } } },
+	{ "H11", "a buffer where x86's firmware would be", ENDED | NO_RAM,
+	  .ring = { { ADDRESS, 0xfffff000, 4096, WRITE, 0 } } },
+	{ "H11", "a buffer where arm64's firmware would be", ENDED | NO_RAM,
+	  .ring = { { ADDRESS, 0, 4096, WRITE, 0 } } },
 	{ "H11", "a table in the device's registers", DEAD,
 	  .ring = { { REGISTERS, 0, 32, INDIRECT, 0 } } },
 	{ "H11", "a good buffer, then a bad one", ENDED,
@@ -166,6 +198,10 @@ static const struct {
 	  .ring = { { RAM_END, -512, 513, 0, 0 } } },
 	{ "H12", "a table that ends past RAM", DEAD,
 	  .ring = { { RAM_END, -16, 32, INDIRECT, 0 } } },
+	{ "H12", "a buffer over the end of its bank", ENDED,
+	  .ring = { { BANK_END, -8, 9, WRITE, 0 } } },
+	{ "H12", "a read over the end of its bank", ENDED,
+	  .ring = { { BANK_END, -512, 513, 0, 0 } } },
 	/* From RAM across a hole into the next bank, where there is one. */
 	{ "H13", "a buffer of 4 GiB over all banks", ENDED,
 	  .ring = { { DATA, 0, 0xfffff000, WRITE, 0 } } },
@@ -213,6 +249,8 @@ static void try_case(unsigned number)
 	bool good;
 
 	if ((flags & SPLIT_ONLY && victim->queue->is_packed) || !hostile_wants(victim, number))
+		return;
+	if (flags & NO_RAM && ram_of((uint64_t)cases[number].ring[0].offset).bytes)
 		return;
 	victim_start(victim, flags & NO_INDIRECT ? BIT64(VIRTIO_RING_F_INDIRECT_DESC) : 0);
 	memset(data, POISON, sizeof(data));

@@ -41,6 +41,10 @@ int arch_get(void);
 uint64_t arch_now_ns(void);
 /* Halts with interrupts on until one arrives, `ns` at most. */
 void arch_wait_ns(uint64_t ns);
+/* The same within a loop that waits for something, on the CPU that runs the guest: before it does
+ * what is to be done meanwhile, if anything. */
+void wait_step(uint64_t ns);
+extern void (*wait_hook)(void);
 /* All of that time, whatever arrives. */
 void wait_ns(uint64_t ns);
 

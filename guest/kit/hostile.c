@@ -281,6 +281,10 @@ static unsigned find_victims(struct victim *victims)
 
 		if (device == canary)
 			continue;
+		if (device->type == VIRTIO_ID_RNG && param_is_set("shared")) {
+			canary_begin(device);
+			continue;
+		}
 		add_victim(victims, &count, device,
 			   (unsigned)(subject_queue(device) - device->queues));
 		if (receives)

@@ -4,8 +4,9 @@
  * then what must have come of it is asked for here. The last disk of several is the canary, and
  * never a victim. On the command line: link=1, a net device has a host at 192.0.2.1 that answers
  * ARP; input=1, a console has input without end: both then have their receive queue as a victim,
- * too. full=1: what a test else does on one device it does on all. watch=1: somebody on the host
- * looks at the process before and after, and says so by a byte on the serial port.
+ * too. shared=1: the rng, which shares a worker with the consoles, is a canary, too. full=1: what a
+ * test else does on one device it does on all. watch=1: somebody on the host looks at the process
+ * before and after, and says so by a byte on the serial port.
  */
 #ifndef GUEST_KIT_HOSTILE_H
 #define GUEST_KIT_HOSTILE_H

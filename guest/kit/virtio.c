@@ -163,7 +163,7 @@ bool virtio_reset(struct virtio_device *device)
 	while (virtio_status(device)) {
 		if (arch_now_ns() > end)
 			return false;
-		arch_wait_ns(300000);
+		wait_step(300000);
 	}
 	/* Interrupts were off: what was raised before the reset is counted now. */
 	arch_wait_ns(50000);
@@ -182,7 +182,7 @@ bool virtio_needs_reset_within(const struct virtio_device *device, uint64_t ns)
 	while (!virtio_needs_reset(device)) {
 		if (arch_now_ns() > end)
 			return false;
-		arch_wait_ns(300000);
+		wait_step(300000);
 	}
 	return true;
 }

@@ -236,7 +236,7 @@ bool virtqueue_wait(struct virtqueue *queue, struct used *used, uint64_t ns)
 	while (!virtqueue_poll(queue, used)) {
 		if (arch_now_ns() >= end)
 			return virtqueue_poll(queue, used);
-		arch_wait_ns(WAIT_STEP_NS);
+		wait_step(WAIT_STEP_NS);
 	}
 	return true;
 }

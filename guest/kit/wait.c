@@ -5,12 +5,21 @@
 #define WAIT_STEP_NS 300000
 #define LONG_STEP_NS 1000000
 
+void (*wait_hook)(void);
+
+void wait_step(uint64_t ns)
+{
+	if (wait_hook)
+		wait_hook();
+	arch_wait_ns(ns);
+}
+
 void wait_ns(uint64_t ns)
 {
 	uint64_t end = arch_now_ns() + ns;
 
 	while (arch_now_ns() < end)
-		arch_wait_ns(LONG_STEP_NS);
+		wait_step(LONG_STEP_NS);
 }
 
 bool line_wait(unsigned line, uint64_t count, uint64_t ns)
@@ -20,7 +29,7 @@ bool line_wait(unsigned line, uint64_t count, uint64_t ns)
 	while (arch_line_count(line) < count) {
 		if (arch_now_ns() >= end)
 			return false;
-		arch_wait_ns(WAIT_STEP_NS);
+		wait_step(WAIT_STEP_NS);
 	}
 	return true;
 }
