@@ -41,6 +41,7 @@ static const struct syscall_rule reset_calls[] = {
 	SYSCALL_IF_EQUAL(ioctl, 1, KVM_SET_DEVICE_ATTR),
 	SYSCALL_IF_EQUAL(ioctl, 1, KVM_IRQ_LINE),
 	SYSCALL_ALWAYS(timerfd_settime),
+	SYSCALL_ALWAYS(getrandom), /* seeds in the device tree */
 };
 
 const struct syscall_list arch_vcpu_calls = { vcpu_calls, ARRAY_SIZE(vcpu_calls) };

@@ -62,12 +62,13 @@ static void relay(int master, int slave, const struct termios *before)
 int main(int argc, char **argv)
 {
 	struct sigaction action = { .sa_handler = heard };
+	struct winsize size = { .ws_row = 24, .ws_col = 80 };
 	struct termios before, after;
 	int master, slave, status;
 	FILE *file;
 	pid_t pid;
 
-	if (argc < 3 || openpty(&master, &slave, NULL, NULL, NULL) || tcgetattr(slave, &before)) {
+	if (argc < 3 || openpty(&master, &slave, NULL, NULL, &size) || tcgetattr(slave, &before)) {
 		perror("ptyrun");
 		return 77;
 	}
