@@ -98,7 +98,8 @@ static int load_initrd(const struct kernel_config *config, struct kernel_places 
 			    " KiB of RAM that the kernel leaves%s", file->path,
 			    file->size_bytes / KIB,
 			    max_u64(gap_bytes(below), gap_bytes(above)) / KIB,
-			    below_cut || above_cut ? " within 32 GiB of it" : "; give more with --mem");
+			    below_cut || above_cut ? " within 32 GiB of it" :
+						     "; give more with --mem");
 	places->initrd_bytes = file->size_bytes;
 	places->initrd_gpa = align_down(gap->end - file->size_bytes, ALIGNMENT);
 	return boot_file_load(file, 0, config->memory, places->initrd_gpa, file->size_bytes);

@@ -2,7 +2,6 @@
 /* The guest's half of a look at the process from outside. */
 #include "kit/watch.h"
 #include "kit/arch.h"
-#include "kit/canary.h"
 #include "kit/tap.h"
 #include "kit/text.h"
 
@@ -19,8 +18,7 @@ void watched(const char *moment)
 	while (arch_get() < 0) {
 		if (arch_now_ns() >= end)
 			return;
-		canary_poll();
-		arch_wait_ns(STEP_NS);
+		wait_step(STEP_NS);
 	}
 	note("watch: %s was told at %lu us", moment, arch_now_ns() / 1000);
 }
