@@ -63,6 +63,8 @@ struct arm64_cpus {
 extern struct arm64_cpus arm64_cpus;
 void arm64_cpu_init(void);
 unsigned arm64_cpu_self(void);
+/* A call of the firmware's (Power State Coordination Interface); what it returns. */
+uint64_t arm64_psci(uint64_t function, uint64_t a, uint64_t b, uint64_t c);
 
 /* What arm64_start.S saves. */
 struct arm64_frame {

@@ -8,6 +8,7 @@
 #include "kit/tap.h"
 #include "kit/text.h"
 
+#include <linux/psci.h>
 #include <linux/serial_reg.h>
 
 #define PL011_FLAGS	 0x18
@@ -19,8 +20,6 @@
 #define RANGE_MEMORY32	 2
 #define RANGE_MEMORY64	 3
 #define PANIC_PANICKED	 0x01
-#define PSCI_SYSTEM_OFF	 0x84000008
-#define PSCI_SYSTEM_RESET 0x84000009
 
 struct platform platform;
 
@@ -29,8 +28,6 @@ static struct {
 	bool pl011;
 } serial;
 static uint64_t panic_gpa;
-
-uint64_t arm64_psci(uint64_t function, uint64_t a, uint64_t b, uint64_t c);
 
 void arch_put(const char *bytes, size_t count)
 {
@@ -151,13 +148,13 @@ __attribute__((noreturn)) static void stay(void)
 
 void arch_power_off(void)
 {
-	arm64_psci(PSCI_SYSTEM_OFF, 0, 0, 0);
+	arm64_psci(PSCI_0_2_FN_SYSTEM_OFF, 0, 0, 0);
 	stay();
 }
 
 void arch_reset(void)
 {
-	arm64_psci(PSCI_SYSTEM_RESET, 0, 0, 0);
+	arm64_psci(PSCI_0_2_FN_SYSTEM_RESET, 0, 0, 0);
 	stay();
 }
 

@@ -5,13 +5,13 @@
 #include "kit/tap.h"
 #include "kit/text.h"
 
-#define PSCI_CPU_ON    0xc4000003
+#include <linux/psci.h>
+
 #define START_NS       UINT64_C(10000000000)
 #define MPIDR_AFFINITY UINT64_C(0xff00ffffff)
 
 struct arm64_cpus arm64_cpus;
 extern const char arm64_ap_entry[];
-uint64_t arm64_psci(uint64_t function, uint64_t a, uint64_t b, uint64_t c);
 
 static void (*volatile ap_entry)(unsigned cpu);
 static volatile uint64_t ap_running;
@@ -74,7 +74,7 @@ bool arch_cpu_start(unsigned cpu, void (*entry)(unsigned cpu))
 	ap_entry = entry;
 	/* It begins with its caches off: it must find in memory what it reads before. */
 	__asm__ volatile("dsb sy" : : : "memory");
-	if (arm64_psci(PSCI_CPU_ON, arm64_cpus.mpidr[cpu], (uint64_t)arm64_ap_entry, cpu))
+	if (arm64_psci(PSCI_0_2_FN64_CPU_ON, arm64_cpus.mpidr[cpu], (uint64_t)arm64_ap_entry, cpu))
 		return false;
 	while (ap_running != cpu && arch_now_ns() < end)
 		arch_wait_ns(200000);

@@ -20,8 +20,6 @@
 #define DFSC_EXTERNAL	  0x10
 #define MS		  UINT64_C(1000000)
 
-uint64_t arm64_psci(uint64_t function, uint64_t a, uint64_t b, uint64_t c);
-
 static int call(uint64_t function, uint64_t a, uint64_t b)
 {
 	return (int)arm64_psci(function, a, b, 0);
