@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/stat.h>
 
 #include "arm64/arch_vm.h"
 #include "arm64/device_tree.h"
@@ -248,6 +249,16 @@ struct pci_host *board_pci_host(struct board *board)
 	return &board->pci_host;
 }
 
+/* One that was there before keeps its mode through open(); what is no file keeps it for good. */
+static int keep_private(int fd)
+{
+	struct stat status;
+
+	if (fstat(fd, &status) || (S_ISREG(status.st_mode) && fchmod(fd, 0600)))
+		return -errno;
+	return 0;
+}
+
 /* For its owner only: the guest's seeds are in it. */
 static int dump_tree(const char *path, const void *tree, size_t bytes)
 {
@@ -256,7 +267,9 @@ static int dump_tree(const char *path, const void *tree, size_t bytes)
 
 	if (fd < 0)
 		return fail_errno("--dump-dtb: %s: open", path);
-	moved = fd_write_full(fd, tree, bytes);
+	moved = keep_private(fd);
+	if (!moved)
+		moved = fd_write_full(fd, tree, bytes);
 	fd_close(&fd);
 	return moved < 0 ? fail((int)-moved, "--dump-dtb: %s: write: %s", path,
 				strerror((int)-moved)) : 0;

@@ -17,6 +17,8 @@ truncate -s 16M disk.img
 for chip in gicv3-its:ITS gicv3:line gicv2m:MSI gicv2:line; do
 	name=${chip%:*} interrupt=${chip#*:}
 	[ "$interrupt" != line ] || interrupt=$line_interrupt
+	: >"$name.dtb"
+	chmod 644 "$name.dtb"
 	guest "$name" rig=devices -c 2 -d disk.img --irqchip "$name" --dump-dtb "$name.dtb"
 	# Which emulated host has what, arch.sh knows; of a real one only ringvm can say.
 	case $RIG_KIND:" $host_irqchips " in
@@ -29,6 +31,7 @@ for chip in gicv3-its:ITS gicv3:line gicv2m:MSI gicv2:line; do
 		;;
 	esac
 	ends "$name" 0
+	is "$(stat -c %a "$name.dtb")" 600 "$name: what was a file for all is its owner's alone"
 	dtc -I dtb -O dts -o "$name.dts" "$name.dtb" 2>"$name.dtc"
 	is "$?:$(cat "$name.dtc")" 0: "$name: dtc reads the tree without a warning"
 	grep -q "$(tree_word "$name")" "$name.dts"
