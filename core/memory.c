@@ -178,6 +178,16 @@ int guest_memory_add_anonymous(struct guest_memory *memory, uint64_t gpa, uint64
 			  size_bytes);
 }
 
+/* KVM may not take every mapping, such as a shared one for tagged memory before Linux 6.2. */
+static int kvm_refused(const struct guest_memory_region *region, int error)
+{
+	bool by_kind = error == EINVAL && region->source != MEMORY_ANONYMOUS;
+
+	return fail_host(error, "memory: KVM refuses %" PRIu64 " MiB at 0x%" PRIx64 ": %s; %s",
+			 region->size_bytes / MIB, region->gpa, strerror(error),
+			 by_kind ? "run without --memory-backing" : "ask for less with --mem");
+}
+
 int guest_memory_register(const struct guest_memory *memory, const struct kvm_call *kvm)
 {
 	for (unsigned i = 0; i < memory->count; i++) {
@@ -191,9 +201,7 @@ int guest_memory_register(const struct guest_memory *memory, const struct kvm_ca
 		int error = kvm_call(kvm, KVM_SET_USER_MEMORY_REGION, &slot);
 
 		if (error < 0)
-			return fail_host(-error, "memory: KVM refuses %" PRIu64 " MiB at 0x%" PRIx64
-					 ": %s; ask for less with --mem",
-					 region->size_bytes / MIB, region->gpa, strerror(-error));
+			return kvm_refused(region, -error);
 		/*
 		 * A guest may give one buffer to two devices: what their threads make of it
 		 * is its own loss. What rings need of order is looked for in unit tests,

@@ -13,6 +13,7 @@
 #include "base/bytes.h"
 #include "core/bus.h"
 #include "core/memory.h"
+#include "tests/unit/boot_files.h"
 #include "tests/unit/fake_kvm.h"
 
 #define LOW_BYTES (3 * MIB + 64 * KIB) /* no multiple of a huge page, of any host's pages one */
@@ -133,6 +134,21 @@ static void test_register_tells_kvm(void **state)
 	fake_kvm.fail_request = KVM_SET_USER_MEMORY_REGION;
 	fake_kvm.fail_error = ENOMEM;
 	assert_true(fail_is_host(guest_memory_register(&memory, &fake_kvm_call)));
+}
+
+/* KVM of Linux 6.1 takes no shared mapping where memory is tagged: less of it would not help. */
+static void test_kvm_refuses_what_is_under_it(void **state)
+{
+	(void)state;
+	fake_kvm.fail_request = KVM_SET_USER_MEMORY_REGION;
+	fake_kvm.fail_error = EINVAL;
+	message_begin();
+	assert_true(fail_is_host(guest_memory_register(&memory, &fake_kvm_call)));
+	assert_true(message_end("Invalid argument; run without --memory-backing"));
+	fake_kvm.fail_error = ENOMEM;
+	message_begin();
+	assert_true(fail_is_host(guest_memory_register(&memory, &fake_kvm_call)));
+	assert_true(message_end("Cannot allocate memory; ask for less with --mem"));
 }
 
 static void test_more_than_an_address_space(void **state)
@@ -361,6 +377,8 @@ int main(void)
 						teardown),
 		cmocka_unit_test_setup_teardown(test_guard_pages, setup_memfd, teardown),
 		cmocka_unit_test_setup_teardown(test_memfd_is_shared, setup_memfd, teardown),
+		cmocka_unit_test_setup_teardown(test_kvm_refuses_what_is_under_it, setup_memfd,
+						teardown),
 		cmocka_unit_test(test_sizes_that_no_huge_page_has),
 		cmocka_unit_test(test_huge_pages),
 		cmocka_unit_test(test_more_than_an_address_space),
