@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * Which GIC and which features a machine gets of what a host offers, and in
- * which order a GIC is reset, on a KVM that is played.
+ * Which GIC, which features and how many address bits a machine gets of what a
+ * host offers, and in which order a GIC is reset, on a KVM that is played.
  */
 #include "tests/unit/unit.h"
 
@@ -16,6 +16,7 @@
 #include "arm64/gic_attribute.h"
 #include "arm64/layout.h"
 #include "base/bytes.h"
+#include "core/arch.h"
 #include "core/vcpu.h"
 
 #define GIC_FD 1000
@@ -37,6 +38,7 @@
 static struct {
 	bool v3, its, v2;
 	uint64_t capabilities[8]; /* that the host has */
+	int address_bits; /* that it can give a guest at most; 0: they are no choice */
 	struct kvm_device_attr writes[WRITES_MAX];
 	unsigned write_count;
 	int refused; /* group whose attributes KVM takes none of, or -1 */
@@ -130,7 +132,8 @@ int __wrap_ioctl(int fd, unsigned long request, ...)
 	va_end(list);
 	switch (request) {
 	case KVM_CHECK_EXTENSION:
-		return has_capability(argument);
+		return argument == KVM_CAP_ARM_VM_IPA_SIZE ? host.address_bits :
+							     has_capability(argument);
 	case KVM_SET_DEVICE_ATTR:
 		return set_attribute(fd, *(const struct kvm_device_attr *)argument);
 	case KVM_GET_DEVICE_ATTR:
@@ -267,6 +270,38 @@ static void test_features_are_wishes(void **state)
 	assert_int_equal(host.enabled_capability, KVM_CAP_ARM_MTE);
 }
 
+/*
+ * RAM begins at 2 GiB, and there is as much again above it for 64-bit BARs. 40
+ * bits, what KVM makes unasked, unless the host has fewer or the machine needs more.
+ */
+static void test_address_bits(void **state)
+{
+	static const struct {
+		int most;
+		uint64_t memory_bytes;
+		unsigned long type;
+	} cases[] = {
+		{ 0, 512 * MIB, 0 },   { 0, 1024 * GIB, 0 },
+		{ 31, 512 * MIB, 0 },  { 32, 512 * MIB, 32 },
+		{ 36, 512 * MIB, 36 }, { 36, 1024 * GIB, 36 },
+		{ 40, 512 * MIB, 40 }, { 40, 511 * GIB, 40 },
+		{ 48, 512 * MIB, 40 }, { 48, 510 * GIB, 40 },
+		{ 48, 511 * GIB, 41 }, { 48, 1024 * GIB, 42 },
+		{ 52, 510 * GIB, 40 }, { 52, 511 * GIB, 41 },
+		{ 52, 1022 * GIB, 41 }, { 52, 1024 * GIB, 42 },
+	};
+
+	(void)state;
+	for (unsigned i = 0; i < ARRAY_SIZE(cases); i++) {
+		unsigned long type = 1;
+
+		host.address_bits = cases[i].most;
+		vm.config.memory_bytes = cases[i].memory_bytes;
+		assert_int_equal(arch_vm_type(&vm, &type), 0);
+		assert_int_equal(type, cases[i].type);
+	}
+}
+
 /* ---- Reset ---- */
 
 /* Where the first write of an attribute stands in the order, or -1. */
@@ -393,6 +428,7 @@ int main(void)
 		cmocka_unit_test_setup(test_messages_of_the_its, setup),
 		cmocka_unit_test_setup(test_gicv2_interrupts_eight, setup),
 		cmocka_unit_test_setup(test_features_are_wishes, setup),
+		cmocka_unit_test_setup(test_address_bits, setup),
 		cmocka_unit_test_setup(test_gicv3_forgets_tables_when_they_are_off, setup),
 		cmocka_unit_test_setup(test_gicv3_resets_what_was_made, setup),
 		cmocka_unit_test_setup(test_gicv3_parts_the_binary_points_first, setup),
