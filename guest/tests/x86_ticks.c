@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 /*
- * A clock that ticks each 10 ms, as older kernels have one. After the first time that none came for
- * `gap_ms` milliseconds, the host having stopped us, they must come as before: those that were missed
- * are missed. Till then it ticks without end.
+ * A clock that ticks each 10 ms, as older kernels have one. After the first
+ * time that none came for `gap_ms` milliseconds, the host having stopped us,
+ * they must come as before: those that were missed are missed. Till then it
+ * ticks without end.
  */
 #include "kit/arch.h"
 #include "kit/tap.h"
