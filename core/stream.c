@@ -368,9 +368,14 @@ size_t stream_write_parts(struct stream *stream, const struct iovec *iov, unsign
 	return taken;
 }
 
+bool stream_is_unread(const struct stream *stream)
+{
+	return stream->out.ended || (is_socket(stream) && !stream->connected);
+}
+
 size_t stream_room(const struct stream *stream)
 {
-	if (stream->out.ended || (is_socket(stream) && !stream->connected))
+	if (stream_is_unread(stream))
 		return STREAM_OUTPUT_BYTES;
 	return byte_ring_room(&stream->out.ring);
 }

@@ -124,6 +124,8 @@ size_t stream_write(struct stream *stream, const void *data, size_t length);
  */
 size_t stream_write_parts(struct stream *stream, const struct iovec *iov, unsigned count);
 
+/* Nobody reads: of what is written at most the last STREAM_OUTPUT_BYTES are kept. */
+bool stream_is_unread(const struct stream *stream);
 /* How much stream_write() takes now, at most STREAM_OUTPUT_BYTES. */
 size_t stream_room(const struct stream *stream);
 

@@ -63,9 +63,22 @@ static void stall_expired(struct worker_timer *timer)
 	virtqueue_again(port->transmit);
 }
 
+/* Of what nobody takes only the end is kept, and a chain may have 4 GiB: others wait meanwhile. */
+static void skip_unread(struct console_port *port)
+{
+	uint64_t kept = min_u64(port->chain.readable_bytes, STREAM_OUTPUT_BYTES);
+	uint64_t skipped = port->chain.readable_bytes - kept;
+
+	if (!port->dropping && !stream_is_unread(&port->stream))
+		return;
+	chain_skip_readable(&port->chain, skipped);
+	port->stream.dropped_bytes += port->dropping ? skipped : 0;
+}
+
 /* False: the rest of the chain has to wait. */
 static bool transmit_chain(struct console_port *port)
 {
+	skip_unread(port);
 	while (port->chain.readable_bytes) {
 		uint64_t step = min_u64(port->chain.readable_bytes, STREAM_OUTPUT_BYTES);
 

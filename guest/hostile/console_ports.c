@@ -2,7 +2,7 @@
 /*
  * H57: a console whose host does not read or sends without end, and a driver whose messages mean
  * nothing (virtio 1.2, 5.3). The ports: 0 a file, 1 for data and 3 a console, both terminals that
- * nobody reads, 2 /dev/zero.
+ * nobody reads, 2 /dev/zero, 4 a socket without a client.
  * Params: ms=N, how long input has no buffer.
  */
 #include "kit/hostile.h"
@@ -17,15 +17,19 @@
 #define STUCK_TRANSMIT	  5
 #define FLOOD_RECEIVE	  6
 #define STALLED_TRANSMIT  9
+#define NOBODY_TRANSMIT	  11
 #define FLOOD_PORT	  2
-#define PORTS		  4
+#define PORTS		  5
 
-#define LARGE	    65536
-#define CHAINS	    40
-#define STUCK_LIMIT 3 /* chains: the buffer of a port, and what a terminal takes */
-#define EMERGENCIES 4000
-#define POISON	    0xa5
-#define MS	    UINT64_C(1000000)
+#define LARGE	     65536
+#define CHAINS	     40
+#define LONG_CHAINS  32
+#define LONG_PARTS   1000
+#define LONG_BYTES   0x400000 /* the buffer, and RAM behind it: it is only read */
+#define STUCK_LIMIT  3	      /* chains: the buffer of a port, and what a terminal takes */
+#define EMERGENCIES  4000
+#define POISON	     0xa5
+#define MS	     UINT64_C(1000000)
 #define EMERGENCY_AT offsetof(struct virtio_console_config, emerg_wr)
 
 static struct victim *victim;
@@ -35,8 +39,8 @@ static struct used used;
 
 static void say(bool good, const char *what)
 {
-	ok(subject_works(device) && !virtio_needs_reset(device) && good, "H57 %s: %s",
-	   device->name, what);
+	ok(subject_works(device) && !virtio_needs_reset(device) && good, "H57 %s: %s", device->name,
+	   what);
 }
 
 static bool transmit(uint16_t index, struct part part)
@@ -186,6 +190,26 @@ static void output_flood(void)
 	   "H57 %s: %u chains of 64 KiB, all written", device->name, count);
 }
 
+/* Nobody is there to take it: what is dropped takes no time, however much it is. */
+static void lonely_output(void)
+{
+	static struct vring_desc tables[LONG_CHAINS][LONG_PARTS] __attribute__((aligned(16)));
+	static struct part parts[LONG_PARTS];
+	struct virtqueue *queue = &device->queues[NOBODY_TRANSMIT];
+	unsigned count = 0;
+
+	for (unsigned i = 0; i < LONG_PARTS; i++)
+		parts[i] = (struct part){ buffer, LONG_BYTES, false };
+	for (unsigned i = 0; i < LONG_CHAINS; i++)
+		virtqueue_add_indirect(queue, tables[i], parts, LONG_PARTS);
+	virtqueue_notify(queue);
+	while (count < LONG_CHAINS && virtqueue_wait(queue, &used, REQUEST_NS) && !used.written)
+		count++;
+	ok(count == LONG_CHAINS && subject_works(device),
+	   "H57 %s: %u chains of %u MiB to a socket without a client", device->name, LONG_CHAINS,
+	   LONG_PARTS * (LONG_BYTES >> 20));
+}
+
 static void input_flood(void)
 {
 	struct virtqueue *queue = &device->queues[FLOOD_RECEIVE];
@@ -202,8 +226,8 @@ static void input_flood(void)
 		virtqueue_add(queue, &(struct part){ buffer + i * 1024, 1 + i, true }, 1);
 	virtqueue_notify(queue);
 	while (count < CHAINS && virtqueue_wait(queue, &used, REQUEST_NS)) {
-		good = good && used.written && used.written <= 1 + count &&
-		       !buffer[count * 1024] && buffer[count * 1024 + 1 + count] == POISON;
+		good = good && used.written && used.written <= 1 + count && !buffer[count * 1024] &&
+		       buffer[count * 1024 + 1 + count] == POISON;
 		count++;
 	}
 	say(good && count == CHAINS, "input without end, no buffer for a while, then short ones");
@@ -230,6 +254,7 @@ static void test(struct victim *next)
 	start();
 	input_flood();
 	output_flood();
+	lonely_output();
 	emergencies();
 	stalled_output();
 	stuck_output();
