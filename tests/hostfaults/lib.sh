@@ -127,10 +127,13 @@ ask() {
 	tail -n 1 "$scratch/output" | tr -d '\r' | sed 's/.*: //'
 }
 
+not_running() { ! kill -0 "$pid" 2>/dev/null || grep -q '^State:.Z' "/proc/$pid/status"; }
+
 # stop SIGNAL: $status, and $took in ms.
 stop() {
 	begun=$(date +%s%N)
 	kill -s "$1" "$pid" 2>/dev/null
+	within 120 not_running || kill -s KILL "$pid"
 	wait "$pid"
 	status=$?
 	took=$((($(date +%s%N) - begun) / 1000000))
