@@ -259,24 +259,107 @@ int sandbox_drop_privileges(const struct sandbox *sandbox)
 	return 0;
 }
 
-/*
- * What root would still be without: the files that are its own. Not of root's
- * alone, since a file may bring capabilities with it. Without CAP_SETPCAP the
- * bounding set stays, for programs that we can't run.
- */
-static int capabilities_drop(void)
+/* ---- The process ---- */
+
+/* Where sockets and locks of ours are, which we remove at the end. */
+struct directories {
+	const char *paths[CONSOLE_PORT_OPTIONS_MAX + 2]; /* NULL-terminated */
+	char *owned[CONSOLE_PORT_OPTIONS_MAX + 1];
+	unsigned count;
+};
+
+static int directory_add(struct directories *directories, const char *file_path)
+{
+	char *copy = strdup(file_path), *slash = copy ? strrchr(copy, '/') : NULL;
+
+	if (!copy)
+		return fail_host(ENOMEM, "sandbox: out of memory");
+	if (slash)
+		slash[slash == copy] = '\0';
+	directories->owned[directories->count] = copy;
+	directories->paths[directories->count++] = slash ? copy : ".";
+	return 0;
+}
+
+static int directories_find(struct directories *directories, const struct machine_config *config)
+{
+	struct sockaddr_un address;
+	int error = 0;
+
+	if (!instance_socket(config->name, &address))
+		error = directory_add(directories, address.sun_path);
+	for (unsigned i = 0; !error && i < config->device_count; i++) {
+		const struct console_options *console = config->devices[i].options;
+
+		if (config->devices[i].type != &virtio_console)
+			continue;
+		for (unsigned j = 0; !error && j < console->port_count; j++) {
+			const char *path = stream_socket_path(console->ports[j].path);
+
+			if (path)
+				error = directory_add(directories, path);
+		}
+	}
+	return error;
+}
+
+static void directories_free(struct directories *directories)
+{
+	while (directories->count)
+		free(directories->owned[--directories->count]);
+}
+
+static int capabilities_set(const struct __user_cap_data_struct *sets)
 {
 	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
-	struct __user_cap_data_struct none[_LINUX_CAPABILITY_U32S_3] = { 0 };
 
-	for (unsigned long i = 0; !prctl(PR_CAPBSET_DROP, i, 0, 0, 0); i++)
-		;
-	/* Takes the ambient ones along, which are never more than these. */
-	return syscall(SYS_capset, &header, none) ?
+	return syscall(SYS_capset, &header, sets) ?
 		       fail_host_errno("sandbox: give up capabilities") : 0;
 }
 
-/* ---- The process ---- */
+/* Whether who we are is enough to remove what is ours, or -1, logged. Landlock knows no more. */
+static int may_remove(const struct directories *directories)
+{
+	for (unsigned i = 0; i < directories->count; i++)
+		if (faccessat(AT_FDCWD, directories->paths[i], W_OK | X_OK, AT_EACCESS)) {
+			if (errno == EACCES)
+				return 0;
+			if (errno != ENOENT && errno != ENOTDIR && errno != EROFS)
+				return fail_host_errno("sandbox: %s", directories->paths[i]);
+		}
+	return 1;
+}
+
+/*
+ * What root would still be without: the files that are its own. Not of root's
+ * alone, since a file may bring capabilities with it. One is kept where it takes
+ * it to remove our names at the end, as in the directory of the user who became
+ * root. Without CAP_SETPCAP the bounding set stays, for programs that we can't run.
+ */
+static int capabilities_drop(const struct directories *directories)
+{
+	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	struct __user_cap_data_struct sets[_LINUX_CAPABILITY_U32S_3] = { 0 };
+	uint32_t kept;
+	int enough, error;
+
+	for (unsigned long i = 0; !prctl(PR_CAPBSET_DROP, i, 0, 0, 0); i++)
+		;
+	if (syscall(SYS_capget, &header, sets))
+		return fail_host_errno("sandbox: look at capabilities");
+	kept = sets[0].effective & CAP_TO_MASK(CAP_DAC_OVERRIDE);
+	for (unsigned i = 0; i < ARRAY_SIZE(sets); i++)
+		sets[i].effective = 0;
+	error = capabilities_set(sets);
+	enough = error ? error : may_remove(directories);
+	if (enough < 0)
+		return enough;
+	memset(sets, 0, sizeof(sets));
+	if (!enough)
+		sets[0].permitted = sets[0].effective = kept;
+	/* Takes the ambient ones along, which are never more than these. */
+	return capabilities_set(sets);
+}
 
 static int limit(int resource, const char *name, rlim_t most)
 {
@@ -335,58 +418,10 @@ static int limits_set(const struct machine_config *config)
 	return error;
 }
 
-/* Where sockets and locks of ours are, which we remove at the end. */
-struct directories {
-	const char *paths[CONSOLE_PORT_OPTIONS_MAX + 2]; /* NULL-terminated */
-	char *owned[CONSOLE_PORT_OPTIONS_MAX + 1];
-	unsigned count;
-};
-
-static int directory_add(struct directories *directories, const char *file_path)
+static int file_system_leave(const struct directories *directories)
 {
-	char *copy = strdup(file_path), *slash = copy ? strrchr(copy, '/') : NULL;
+	int error = landlock_confine(directories->paths);
 
-	if (!copy)
-		return -ENOMEM;
-	if (slash)
-		slash[slash == copy] = '\0';
-	directories->owned[directories->count] = copy;
-	directories->paths[directories->count++] = slash ? copy : ".";
-	return 0;
-}
-
-static int directories_find(struct directories *directories, const struct machine_config *config)
-{
-	struct sockaddr_un address;
-	int error = 0;
-
-	if (!instance_socket(config->name, &address))
-		error = directory_add(directories, address.sun_path);
-	for (unsigned i = 0; !error && i < config->device_count; i++) {
-		const struct console_options *console = config->devices[i].options;
-
-		if (config->devices[i].type != &virtio_console)
-			continue;
-		for (unsigned j = 0; !error && j < console->port_count; j++) {
-			const char *path = stream_socket_path(console->ports[j].path);
-
-			if (path)
-				error = directory_add(directories, path);
-		}
-	}
-	return error;
-}
-
-static int file_system_leave(const struct sandbox *sandbox)
-{
-	struct directories directories = { 0 };
-	int error;
-
-	error = directories_find(&directories, sandbox->config);
-	if (!error)
-		error = landlock_confine(directories.paths);
-	while (directories.count)
-		free(directories.owned[--directories.count]);
 	if (error == -ENOSYS || error == -EOPNOTSUPP) {
 		log_debug("sandbox: this host has no Landlock: files are kept from us by the "
 			  "system call filters alone");
@@ -398,19 +433,23 @@ static int file_system_leave(const struct sandbox *sandbox)
 
 int sandbox_confine(const struct sandbox *sandbox)
 {
+	struct directories directories = { 0 };
 	int error;
 
 	if (!filters_wanted(sandbox))
 		return 0;
 	error = limits_set(sandbox->config);
+	if (!error)
+		error = directories_find(&directories, sandbox->config);
 	if (!error && prctl(PR_SET_DUMPABLE, 0, 0, 0, 0))
 		error = fail_host_errno("sandbox: PR_SET_DUMPABLE");
 	if (!error && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
 		error = fail_host_errno("sandbox: PR_SET_NO_NEW_PRIVS");
 	if (!error)
-		error = capabilities_drop();
+		error = capabilities_drop(&directories);
 	if (!error && sandbox->mode == MACHINE_SANDBOX_ON)
-		error = file_system_leave(sandbox);
+		error = file_system_leave(&directories);
+	directories_free(&directories);
 	return error;
 }
 
