@@ -130,6 +130,7 @@ static const struct syscall_rule control_calls[] = {
 static const struct syscall_rule common_calls[] = {
 	SYSCALL_ALWAYS(futex),
 	SYSCALL_ALWAYS(write),
+	SYSCALL_ALWAYS(writev), /* the C library's last words */
 	SYSCALL_ALWAYS(clock_gettime),
 	SYSCALL_ALWAYS(madvise),
 	SYSCALL_ALWAYS(brk), /* where no memory is allocated, an assertion's message is */

@@ -79,6 +79,7 @@ static const struct {
 } reachable[] = {
 	{ SYS_futex, ALL },
 	{ SYS_write, ALL },
+	{ SYS_writev, ALL },
 	{ SYS_clock_gettime, ALL },
 	{ SYS_madvise, ALL },
 	{ SYS_rt_sigreturn, ALL },
