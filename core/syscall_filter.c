@@ -235,23 +235,29 @@ static size_t number_add(char *text, size_t length, unsigned number)
 	return text_add(text, length, digits + at);
 }
 
-/* Async-signal-safe: the call may have come from anywhere. */
-static void trapped(int signal_number, siginfo_t *info, void *context)
+static void refusal_tell(unsigned number)
 {
 	char text[160], thread[16] = "";
 	size_t length = text_add(text, 0, "ringvm: sandbox: ");
 
-	(void)context;
 	prctl(PR_GET_NAME, thread);
 	length = text_add(text, length, thread);
 	length = text_add(text, length, ": system call ");
-	length = number_add(text, length, (unsigned)info->si_syscall);
+	length = number_add(text, length, number);
 	length = text_add(text, length, " is not on its list; please report this; "
 			  "--sandbox=off runs without\n");
-	terminal_restore();
 	if (write(STDERR_FILENO, text, length) < 0) {
 		/* There is nobody to tell. */
 	}
+}
+
+/* Async-signal-safe: the call may have come from anywhere, or the signal from somebody. */
+static void trapped(int signal_number, siginfo_t *info, void *context)
+{
+	(void)context;
+	terminal_restore();
+	if (info->si_code > 0) /* of the kernel */
+		refusal_tell((unsigned)info->si_syscall);
 	raise(signal_number); /* which has no handler any more, and comes as this one returns */
 }
 
