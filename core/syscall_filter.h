@@ -52,7 +52,10 @@ void syscall_filter_destroy(struct syscall_filter *filter);
 /* Whether this host can filter at all. */
 bool syscall_filter_is_supported(void);
 
-/* What says which call it was; control thread, after terminal_set_raw(). */
+/*
+ * What says which call it was and puts the terminal back, for SIGSYS of any origin;
+ * control thread, before any thread is held to a list. 0 or a failure, logged.
+ */
 int syscall_filter_handle_traps(void);
 
 /*

@@ -24,14 +24,15 @@
 /*
  * What ends us at once: other signals are the machine's to read. A fault is raised
  * again by the instruction itself once its handler returns; it keeps its cause for
- * whoever handled it before us, such as a sanitizer.
+ * whoever handled it before us, such as a sanitizer. SIGSYS is syscall_filter.c's,
+ * which puts the terminal back too.
  */
 static const struct fatal_signal {
 	int number;
 	bool fault;
 } fatal_signals[] = {
 	{ SIGSEGV, true },  { SIGBUS, true },	{ SIGILL, true },  { SIGFPE, true },
-	{ SIGABRT, false }, { SIGTRAP, false }, { SIGSYS, false }, { SIGQUIT, false },
+	{ SIGABRT, false }, { SIGTRAP, false }, { SIGQUIT, false },
 };
 
 enum tty_modes { TTY_UNKNOWN, TTY_ASKING, TTY_KNOWN };

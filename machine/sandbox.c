@@ -437,8 +437,10 @@ int sandbox_confine(const struct sandbox *sandbox)
 	struct directories directories = { 0 };
 	int error;
 
-	if (!filters_wanted(sandbox))
-		return 0;
+	/* The threads that start next have filters at once; without any, SIGSYS is fatal as others are. */
+	error = syscall_filter_handle_traps();
+	if (error || !filters_wanted(sandbox))
+		return error;
 	error = limits_set(sandbox->config);
 	if (!error)
 		error = directories_find(&directories, sandbox->config);
@@ -460,10 +462,6 @@ int sandbox_confine_control(const struct sandbox *sandbox)
 
 	if (!filters_wanted(sandbox))
 		return 0;
-	/* After the terminal's handlers: ours says which call it was, and puts it back as well. */
-	error = syscall_filter_handle_traps();
-	if (error)
-		return error;
 	error = syscall_filter_install(&sandbox->control_filter);
 	return error ? fail_host(-error, "sandbox: seccomp: %s; run with --sandbox=off",
 				 strerror(-error)) : 0;

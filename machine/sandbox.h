@@ -31,7 +31,7 @@ int sandbox_drop_privileges(const struct sandbox *sandbox);
 /*
  * Everything is open, and the calling thread is the only one: the process, and
  * each thread that it starts from here on, opens no file, gains no privilege,
- * leaves no core. 0 or a failure, logged.
+ * leaves no core, and says which call was refused. 0 or a failure, logged.
  */
 int sandbox_confine(const struct sandbox *sandbox);
 

@@ -327,16 +327,18 @@ static const struct attempt attempts[] = {
 	{ "a signal to others", SYS_tgkill, { 1, 1 } },
 };
 
-/* In the child: as its threads begin, then the attempt; its status and words say how far it came. */
-static void attempt_in_child(const struct syscall_filter *filter, const struct attempt *attempt,
-			     int error_fd)
+/*
+ * In the child: as its threads begin, others not yet being confined, then the attempt; its status
+ * and words say how far it came.
+ */
+static void attempt_in_child(const struct setup *setup, unsigned kind,
+			     const struct attempt *attempt, int error_fd)
 {
 	const unsigned long *a = attempt->arguments;
 
 	dup2(error_fd, STDERR_FILENO);
-	prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
 	prctl(PR_SET_NAME, "offender");
-	if (syscall_filter_handle_traps() || syscall_filter_install(filter))
+	if (sandbox_confine(&setup->sandbox) || syscall_filter_install(filter_of(setup, kind)))
 		_exit(2);
 	/* All three allow it: a filter that refuses whatever comes does not pass for one of them. */
 	if (syscall(SYS_getpid) <= 0)
@@ -348,7 +350,7 @@ static void attempt_in_child(const struct syscall_filter *filter, const struct a
 }
 
 /* Its status as wait() has it; `text` gets what it said. */
-static int attempt(const struct syscall_filter *filter, const struct attempt *attempt,
+static int attempt(const struct setup *setup, unsigned kind, const struct attempt *attempt,
 		   char *text, size_t size)
 {
 	int pipe_fds[2], status;
@@ -358,7 +360,7 @@ static int attempt(const struct syscall_filter *filter, const struct attempt *at
 	assert_int_equal(pipe(pipe_fds), 0);
 	child = fork();
 	if (!child)
-		attempt_in_child(filter, attempt, pipe_fds[1]);
+		attempt_in_child(setup, kind, attempt, pipe_fds[1]);
 	assert_true(child > 0);
 	close(pipe_fds[1]);
 	length = read(pipe_fds[0], text, size - 1);
@@ -381,8 +383,7 @@ static void test_each_kind_ends_by_its_filter(void **state)
 	setup_begin(&setup, (char *[]){ NULL });
 	for (unsigned kind = 0; kind < ARRAY_SIZE(kind_names); kind++) {
 		for (size_t i = 0; i < ARRAY_SIZE(attempts); i++) {
-			int status = attempt(filter_of(&setup, kind), &attempts[i], text,
-					     sizeof(text));
+			int status = attempt(&setup, kind, &attempts[i], text, sizeof(text));
 
 			if (!WIFSIGNALED(status) || WTERMSIG(status) != SIGSYS)
 				fail_msg("%s: %s: status %#x", kind_names[kind], attempts[i].name,
@@ -406,7 +407,7 @@ static bool worker_may_use_vhost(char *const *words)
 	int status;
 
 	setup_begin(&setup, words);
-	status = attempt(&setup.sandbox.worker_filter, &set_size, text, sizeof(text));
+	status = attempt(&setup, 1 /* worker */, &set_size, text, sizeof(text));
 	setup_end(&setup);
 	if (!strcmp(text, THROUGH))
 		return true;
