@@ -437,7 +437,7 @@ int sandbox_confine(const struct sandbox *sandbox)
 	struct directories directories = { 0 };
 	int error;
 
-	/* The threads that start next have filters at once; without any, SIGSYS is fatal as others are. */
+	/* The threads that start next have filters at once. */
 	error = syscall_filter_handle_traps();
 	if (error || !filters_wanted(sandbox))
 		return error;
