@@ -67,5 +67,7 @@ unsigned probe_held(struct driver *driver, unsigned queue);
 
 /* Runs `run` on the worker of a queue and waits for it. */
 void probe_call(struct driver *driver, unsigned queue, void (*run)(struct worker_task *task));
+/* Waits until each pass that is under way on the first queue's worker has published. */
+void probe_settle(struct driver *driver);
 
 #endif

@@ -222,11 +222,6 @@ static void more_in_flight_than_the_ring_has(void **state)
 	driver_destroy(driver);
 }
 
-static void settle(struct worker_task *task)
-{
-	(void)task;
-}
-
 /* C80: what is not marked available in this lap is not touched, however often one kicks. */
 static void wrong_laps_are_not_available(void **state)
 {
@@ -243,8 +238,7 @@ static void wrong_laps_are_not_available(void **state)
 			driver_packed_write(queue, &(struct vring_packed_desc){
 				part.gpa, 8, 1, WRITE | flips[i] });
 			show(queue);
-			probe_call(driver, 0, settle);
-			probe_call(driver, 0, settle);
+			probe_settle(driver);
 			assert_int_equal(probe_of(driver)->counts.served, lap * SIZE);
 			queue->packed.next_avail = before.next_avail;
 		}
@@ -280,10 +274,9 @@ static void event_areas_of_nonsense(void **state)
 										WRITE });
 			show(queue);
 			while (!driver_has_used(queue))
-				probe_call(driver, 0, settle);
+				probe_settle(driver);
 			expect_used(driver, 3, 8);
-			probe_call(driver, 0, settle);
-			probe_call(driver, 0, settle);
+			probe_settle(driver);
 			if (flags == 3 || (flags == VRING_PACKED_EVENT_FLAG_DESC && i & 1))
 				assert_int_equal(event_fd_drain(queue->queue->call_fd), 1);
 		}

@@ -231,18 +231,6 @@ static void many_long_chains_at_once(void **state)
 
 /* ---- Notifications ---- */
 
-static void settle_worker(struct worker_task *task)
-{
-	(void)task;
-}
-
-/* After two visits every pass that was under way has published. */
-static void let_worker_finish(struct driver *driver)
-{
-	probe_call(driver, 0, settle_worker);
-	probe_call(driver, 0, settle_worker);
-}
-
 static void use_one(struct driver *driver, const struct driver_part *part)
 {
 	struct driver_queue *queue = &driver->queues[0];
@@ -258,7 +246,7 @@ static void use_one(struct driver *driver, const struct driver_part *part)
 		assert_true(left);
 		nanosleep(&delay, NULL);
 	}
-	let_worker_finish(driver);
+	probe_settle(driver);
 }
 
 static void event_index_says_when_to_interrupt(void **state)
@@ -294,7 +282,7 @@ static void event_index_wraps(void **state)
 
 	(void)state;
 	stream(driver, 65533); /* 3 before the end, whichever ring it is */
-	let_worker_finish(driver);
+	probe_settle(driver);
 	event_fd_drain(queue->queue->call_fd);
 	driver_interrupt_after(queue, 2);
 	use_one(driver, &part);
@@ -363,7 +351,7 @@ static void one_batch_makes_one_interrupt(void **state)
 	probe_wait_held(driver, 0, 50);
 	event_fd_drain(queue->queue->call_fd);
 	assert_int_equal(probe_answer(driver, 0, 50, 3), 50);
-	let_worker_finish(driver);
+	probe_settle(driver);
 	assert_int_equal(event_fd_drain(queue->queue->call_fd), 1);
 	driver_destroy(driver);
 }
@@ -475,7 +463,7 @@ static void no_queue_starves_another(void **state)
 	uint16_t head;
 
 	(void)state;
-	let_worker_finish(driver);
+	probe_settle(driver);
 	for (unsigned i = 0; i < VIRTQUEUE_MAX; i++)
 		driver_add(&driver->queues[0], &part, 1);
 	driver_add(&driver->queues[1], &part, 1);
@@ -487,7 +475,7 @@ static void no_queue_starves_another(void **state)
 	assert_true(driver_wait(&driver->queues[1], &head, &bytes, DRIVER_TIMEOUT_MS));
 	for (unsigned i = 0; i < VIRTQUEUE_MAX; i++)
 		assert_true(driver_wait(&driver->queues[0], &head, &bytes, DRIVER_TIMEOUT_MS));
-	let_worker_finish(driver);
+	probe_settle(driver);
 	assert_int_equal(probe->logged, VIRTQUEUE_MAX + 1);
 	while (probe->log[at] != 1)
 		at++;
@@ -645,7 +633,7 @@ static void script_be_quiet(struct script *script)
 		driver_interrupt_after(queue, UINT16_MAX); /* one lap of the index from here */
 	else
 		driver_interrupts(queue, false);
-	let_worker_finish(script->driver);
+	probe_settle(script->driver);
 	event_fd_drain(queue->queue->call_fd);
 	script->quiet = true;
 }
@@ -656,7 +644,7 @@ static void script_listen(struct script *script)
 
 	if (!script->quiet)
 		return;
-	let_worker_finish(script->driver);
+	probe_settle(script->driver);
 	assert_int_equal(event_fd_drain(queue->queue->call_fd), 0);
 	script->quiet = false;
 	if (queue->event_idx)
@@ -723,7 +711,7 @@ static void script_reset(struct script *script)
 		virtio_queue_reset(driver->device, 0);
 		probe_answer(driver, 0, VIRTQUEUE_MAX, 1);
 		while (virtio_queue_resetting(driver->device, 0))
-			let_worker_finish(driver);
+			probe_settle(driver);
 		driver_set_up_queue(driver, 0, size);
 	} else {
 		virtio_set_status(driver->device, 0);
