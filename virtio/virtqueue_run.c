@@ -147,11 +147,8 @@ static int virtqueue_attach(struct virtqueue *queue)
 
 static void virtqueue_begin_outside(struct virtqueue *queue)
 {
-	int error;
+	int error = queue->outside->begin(queue);
 
-	if (virtio_silenced(queue->device))
-		return;
-	error = queue->outside->begin(queue);
 	queue->is_outside = !error;
 	if (error)
 		virtio_fail(queue->device, "queue %u: the kernel does not serve it: %s",
@@ -164,6 +161,9 @@ static void virtqueue_begin(struct virtqueue *queue)
 	const struct virtio_type *type = queue->device->type;
 	int error;
 
+	/* It has drained only now, or was enabled since: it stays as it is until the reset. */
+	if (virtio_silenced(queue->device))
+		return;
 	if (queue->outside) {
 		virtqueue_begin_outside(queue);
 		return;

@@ -275,6 +275,33 @@ static void failing_again_says_nothing_new(void **state)
 	assert_int_equal(virtio_get_status(driver->device), LIVE | NEEDS_RESET);
 }
 
+/* One that was paused while it was busy would begin anew as it drains, and ask for kicks. */
+static void a_failed_device_begins_no_queue(void **state)
+{
+	struct driver *driver = *state;
+	struct driver_queue *queue = &driver->queues[0];
+	uint16_t *wish;
+
+	driver_begin(driver);
+	hold(driver, 0, 2, false);
+	wish = queue->is_packed ? &queue->packed.device_event->off_wrap :
+				  (uint16_t *)&queue->used->ring[queue->size];
+	virtio_device_pause(driver->device, 0);
+	probe_settle(driver);
+	virtio_device_resume(driver->device);
+	virtio_fail(driver->device, "on purpose");
+	__atomic_store_n(wish, 0x7777, __ATOMIC_RELAXED);
+	assert_int_equal(probe_answer(driver, 0, 2, 0), 2);
+	probe_settle(driver);
+	assert_int_equal(probe_of(driver)->counts.start, PROBE_QUEUES);
+	assert_int_equal(__atomic_load_n(wish, __ATOMIC_RELAXED), 0x7777);
+	assert_false(driver_has_used(queue));
+	probe_release(driver, 0);
+	driver_reset(driver);
+	driver_begin(driver);
+	expect_service(driver, 0);
+}
+
 /* ---- Reset ---- */
 
 static void reset_forgets_everything(void **state)
@@ -967,6 +994,7 @@ int main(void)
 		TEST(failed_makes_it_quiet),
 		TEST(host_that_refuses_ready_breaks_the_device),
 		TEST(failing_again_says_nothing_new),
+		TEST(a_failed_device_begins_no_queue),
 		TEST(reset_forgets_everything),
 		TEST(reset_works_in_every_state),
 		TEST(reset_waits_for_what_is_in_flight),
