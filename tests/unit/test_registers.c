@@ -280,6 +280,7 @@ static void a_failed_device_begins_no_queue(void **state)
 {
 	struct driver *driver = *state;
 	struct driver_queue *queue = &driver->queues[0];
+	unsigned starts;
 	uint16_t *wish;
 
 	driver_begin(driver);
@@ -289,11 +290,13 @@ static void a_failed_device_begins_no_queue(void **state)
 	virtio_device_pause(driver->device, 0);
 	probe_settle(driver);
 	virtio_device_resume(driver->device);
+	probe_settle(driver); /* the queues that were idle have begun */
+	starts = probe_of(driver)->counts.start;
 	virtio_fail(driver->device, "on purpose");
 	__atomic_store_n(wish, 0x7777, __ATOMIC_RELAXED);
 	assert_int_equal(probe_answer(driver, 0, 2, 0), 2);
 	probe_settle(driver);
-	assert_int_equal(probe_of(driver)->counts.start, PROBE_QUEUES);
+	assert_int_equal(probe_of(driver)->counts.start, starts);
 	assert_int_equal(__atomic_load_n(wish, __ATOMIC_RELAXED), 0x7777);
 	assert_false(driver_has_used(queue));
 	probe_release(driver, 0);
