@@ -217,7 +217,8 @@ static const struct {
 	{ "H19", "a table of 15 bytes", DEAD, .ring = { { TABLE, 0, 15, INDIRECT, 0 } } },
 	{ "H19", "a table of 17 bytes", DEAD, .ring = { { TABLE, 0, 17, INDIRECT, 0 } },
 	  .table = { { DATA, 0, 16, 0, 0 } } },
-	{ "H20", "a table of 4 GiB", DEAD | RAM_ENDS, .ring = { { TABLE, 0, 0xfffffff0, INDIRECT, 0 } } },
+	{ "H20", "a table of 4 GiB", DEAD | RAM_ENDS,
+	  .ring = { { TABLE, 0, 0xfffffff0, INDIRECT, 0 } } },
 	/* Within RAM, so that only its size is wrong. */
 	{ "H20", "a table of 32 MiB, all of it in RAM", ENDED,
 	  .ring = { { TABLE, 0, 0x2000000, INDIRECT, 0 } } },
