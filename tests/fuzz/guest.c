@@ -380,9 +380,14 @@ bool guest_queue_returned(const struct guest_queue *queue)
 
 bool guest_queue_wants_call(const struct guest_queue *queue, uint16_t old, uint16_t used)
 {
-	if (queue->event_idx)
+	int ahead = (int16_t)(queue->asked_used - old), laps = 2 * queue->size;
+
+	if (!queue->event_idx)
+		return used != old && !queue->quiet;
+	if (!queue->packed)
 		return vring_need_event(queue->asked_used, used, old);
-	return used != old && !queue->quiet;
+	/* A place and its wrap counter come again two laps later, and ask again. */
+	return (ahead % laps + laps) % laps < (uint16_t)(used - old);
 }
 
 /* ---- What comes back ---- */
