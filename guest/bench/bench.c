@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT
 /*
  * A bench of virtio devices seen from the guest, the same for every VMM. Params:
- *   test=DEVICE,OPERATION,BYTES,DEPTH  any number of them, run in order
- *   ms=N        how long each is measured (500), after a fifth of that to warm up
+ *   test=DEVICE,OPERATION,BYTES,DEPTH[,irq]  any number of them, run in order; with irq the guest
+ *               halts till the next interrupt instead of polling the used ring
+ *   ms=N        how long each is measured (500), after a fifth of that to warm up, which a guest
+ *               that halts leaves out: nobody may be sending yet
  *   requests=N  how many are measured, instead of a time; nothing warms up
- *   wait=irq    halt till the next interrupt, instead of polling the used ring
  *   hold        at the end stay there instead of powering off
  *   ecam=N      where PCI's configuration space is, for a board without the ACPI table that says so
  * Prints "# begin TEST" when a test starts and "# result TEST ..." when it is over; in between the
@@ -50,7 +51,7 @@ void bench_kick(struct bench_run *run, struct virtqueue *queue)
 
 void bench_idle(struct bench_run *run, struct virtqueue *queue)
 {
-	if (!run->interrupts) {
+	if (!run->test->interrupts) {
 		__builtin_ia32_pause();
 		return;
 	}
@@ -103,21 +104,20 @@ static void measure(const struct bench_test *test, struct virtqueue *queue)
 	uint64_t ns = param_number("ms", 500) * MS_NS, interrupts;
 
 	current_run = &run;
-	run = (struct bench_run){ test, .ns = ns / 5, .interrupts = param_is_set("wait") };
-	if (!param_is_set("requests"))
-		user_run(run_current);
+	run = (struct bench_run){ test, .ns = ns / 5 };
+	if (!param_is_set("requests") && !test->interrupts)
+		user_run(run_current, true);
 	pause();
-	note("begin %s,%s,%u,%u", test->device, test->operation, test->bytes, test->depth);
+	note("begin %s", test->name);
 	pause();
-	run = (struct bench_run){ test, .ns = ns, .requests = param_number("requests", 0),
-				  .interrupts = param_is_set("wait") };
+	run = (struct bench_run){ test, .ns = ns, .requests = param_number("requests", 0) };
 	interrupts = arch_line_count(queue->line);
-	user_run(run_current);
+	user_run(run_current, !test->interrupts);
 	interrupts = arch_line_count(queue->line) - interrupts;
-	note("result %s,%s,%u,%u requests %lu bytes %lu ns %lu kicks %lu interrupts %lu "
+	note("result %s requests %lu bytes %lu ns %lu kicks %lu interrupts %lu "
 	     "least %lu p50 %lu p90 %lu p99 %lu p999 %lu most %lu",
-	     test->device, test->operation, test->bytes, test->depth, run.done, run.bytes, run.ns,
-	     run.kicks, interrupts, histogram_at(&run.latency, 0), histogram_at(&run.latency, 500),
+	     test->name, run.done, run.bytes, run.ns, run.kicks, interrupts,
+	     histogram_at(&run.latency, 0), histogram_at(&run.latency, 500),
 	     histogram_at(&run.latency, 900), histogram_at(&run.latency, 990),
 	     histogram_at(&run.latency, 999), run.latency.most_ns);
 	pause();
@@ -166,6 +166,22 @@ static const char *take_number(const char *from, uint32_t *to)
 	return *from == ',' ? from + 1 : from;
 }
 
+static struct bench_test take_test(const char *from)
+{
+	char mode[BENCH_WORD_MAX];
+	struct bench_test test = { 0 };
+
+	for (unsigned i = 0; i + 1 < sizeof(test.name) && from[i] && from[i] != ' '; i++)
+		test.name[i] = from[i];
+	from = take_word(from, test.device);
+	from = take_word(from, test.operation);
+	from = take_number(from, &test.bytes);
+	from = take_number(from, &test.depth);
+	take_word(from, mode);
+	test.interrupts = !strcmp(mode, "irq");
+	return test;
+}
+
 static bool run_test(const struct bench_test *test)
 {
 	for (unsigned i = 0; i < ARRAY_COUNT(devices); i++)
@@ -184,15 +200,10 @@ void guest_main(void)
 	}
 	found_count = virtio_scan(&found);
 	while (*at) {
-		struct bench_test test;
-
 		if (!strncmp(at, "test=", 5)) {
-			at = take_word(at + 5, test.device);
-			at = take_word(at, test.operation);
-			at = take_number(at, &test.bytes);
-			at = take_number(at, &test.depth);
-			ok(run_test(&test), "%s,%s,%u,%u", test.device, test.operation, test.bytes,
-			   test.depth);
+			struct bench_test test = take_test(at + 5);
+
+			ok(run_test(&test), "%s", test.name);
 		}
 		while (*at && *at != ' ')
 			at++;

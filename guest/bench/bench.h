@@ -12,18 +12,20 @@
 
 #define BENCH_RING_SIZE 256
 #define BENCH_WORD_MAX	16
+#define BENCH_NAME_MAX	64
 
-/* test=DEVICE,OPERATION,BYTES,DEPTH */
+/* test=DEVICE,OPERATION,BYTES,DEPTH[,irq], which is its name */
 struct bench_test {
+	char name[BENCH_NAME_MAX];
 	char device[BENCH_WORD_MAX], operation[BENCH_WORD_MAX];
 	uint32_t bytes, depth;
+	bool interrupts; /* halts for them instead of polling */
 };
 
 /* One run of a test. */
 struct bench_run {
 	const struct bench_test *test;
 	uint64_t ns, requests; /* ends after this time, or after so many if that is not 0 */
-	bool interrupts;       /* halt for them instead of polling */
 	uint64_t begun_ns, begun, done, bytes, kicks;
 	struct histogram latency;
 };

@@ -14,6 +14,8 @@
 #define PAGE_ADDRESS UINT64_C(0x000ffffffffff000)
 #define PAGE_LEVELS  4
 #define TSS_PRESENT  UINT64_C(0x0000890000000000)
+#define FLAGS_NONE   0x2 /* always set */
+#define FLAGS_INTERRUPTS 0x202
 
 struct __attribute__((packed)) task_state {
 	uint32_t reserved;
@@ -31,7 +33,7 @@ struct __attribute__((packed)) table_pointer {
 
 extern uint64_t page_table_4[512];
 extern const char user_undefined[];
-void user_enter(void (*function)(void), const char *stack_end);
+void user_enter(void (*function)(void), const char *stack_end, uint64_t flags);
 
 static char ring0_stack[STACK_BYTES] __attribute__((aligned(16)));
 static char ring3_stack[STACK_BYTES] __attribute__((aligned(16)));
@@ -113,7 +115,7 @@ uint64_t user_clock_ns(uint64_t difference)
 	return difference * 1000000 / clock_ms;
 }
 
-void user_run(void (*function)(void))
+void user_run(void (*function)(void), bool interrupts)
 {
 	static bool prepared;
 
@@ -125,5 +127,6 @@ void user_run(void (*function)(void))
 	}
 	allow_user(page_table_4, PAGE_LEVELS);
 	flush_pages();
-	user_enter(function, ring3_stack + sizeof(ring3_stack));
+	user_enter(function, ring3_stack + sizeof(ring3_stack),
+		   interrupts ? FLAGS_INTERRUPTS : FLAGS_NONE);
 }

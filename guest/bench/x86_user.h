@@ -7,6 +7,5 @@
 #define SELECTOR_USER_CODE 0x2b
 #define SELECTOR_TSS	   0x30
 #define VECTOR_UNDEFINED   6
-#define USER_FLAGS	   0x202 /* interrupts on */
 
 #endif

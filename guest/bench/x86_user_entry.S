@@ -6,7 +6,7 @@
 #include "bench/x86_user.h"
 
 	.text
-/* user_enter(function, stack end): returns when the function has. */
+/* user_enter(function, stack end, flags): returns when the function has. */
 	.globl	user_enter
 user_enter:
 	pushq	%rbx
@@ -18,7 +18,7 @@ user_enter:
 	movq	%rsp, ring0_stack
 	pushq	$SELECTOR_USER_DATA
 	pushq	%rsi
-	pushq	$USER_FLAGS
+	pushq	%rdx
 	pushq	$SELECTOR_USER_CODE
 	pushq	$user_begin
 	iretq

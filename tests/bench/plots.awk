@@ -16,7 +16,7 @@ function point(curve, x, value,    key) {
 		rate = word["requests"] / word["ns"] * 1e9
 }
 
-$2 ~ /^blk,randread,4096,/ && word["requests"] {
+$2 ~ /^blk,randread,4096,[0-9]*$/ && word["requests"] {
 	point("read-rate", test[4], rate / 1000)
 	point("read-cpu", test[4], word["vmm_ns"] / word["requests"] / 1000)
 }
