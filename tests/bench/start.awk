@@ -53,11 +53,11 @@ END {
 				continue
 			ms = figure(name, test, "ms")
 			line = sprintf("| %s | %s | %.1f | %.1f to %.1f", test, name, ms, least, most)
-			beside = ""
+			ratio = ""
 			if (name != "microvm" && counts["microvm", test, "ms"])
-				beside = sprintf("%.2f (%.2f)", ms / figure("microvm", test, "ms"),
-					figure(name, test, "cpu_ms") / figure("microvm", test, "cpu_ms"))
-			printf "%s | %.1f | %s | %d | %d | %d | %d |\n", line, figure(name, test, "cpu_ms"), beside,
+				ratio = sprintf("%.2f (%.2f)", paired(test, "ms", name, "microvm"),
+					paired(test, "cpu_ms", name, "microvm"))
+			printf "%s | %.1f | %s | %d | %d | %d | %d |\n", line, figure(name, test, "cpu_ms"), ratio,
 				figure(name, test, "pss"), figure(name, test, "rss"), figure(name, test, "threads"),
 				figure(name, test, "idle_us")
 			json_add(name, test, "ms cpu_ms idle_us threads pss rss")

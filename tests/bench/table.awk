@@ -29,6 +29,13 @@ function add_word(vmm, test, name, word_name, divisor) {
 		add(vmm, test, name, word[word_name] / divisor)
 }
 
+# Whether it tells how long one request takes, not how many are in flight: one at a time, or frames
+# that come at a rate.
+function has_latency(test,    words) {
+	split(test, words, ",")
+	return words[1] == "net" ? words[2] == "rx" && words[4] != "" && words[4] < 256 : words[4] == 1
+}
+
 $2 !~ /^start,/ {
 	if (!($2 in seen)) {
 		seen[$2] = 1
@@ -62,8 +69,6 @@ END {
 		print_head(head)
 	for (t = 1; t <= test_count; t++) {
 		test = tests[t]
-		best = 0
-		cheapest = 0
 		for (v = 1; v <= vmm_count; v++) {
 			name = vmm[v]
 			if (!counts[name, test, "rate"])
@@ -71,31 +76,24 @@ END {
 			rate = figure(name, test, "rate")
 			line = sprintf("| %s | %s | %s", test, name, rate_text(test, rate))
 			line = line sprintf(" | %s to %s", rate_text(test, least), rate_text(test, most))
-			cpu = figure(name, test, "cpu")
 			line = line sprintf(" | %s | %s | %.2f | %s | %s |", text(name, test, "p50", "%.1f"),
-				text(name, test, "p99", "%.1f"), cpu, text(name, test, "kicks", "%.3f"),
+				text(name, test, "p99", "%.1f"), figure(name, test, "cpu"), text(name, test, "kicks", "%.3f"),
 				text(name, test, "interrupts", "%.3f"))
 			if (counted)
 				line = line sprintf(" %s | %s | %s |", text(name, test, "calls", "%.3f"),
 					text(name, test, "exits", "%.3f"), text(name, test, "vm_exits", "%.2f"))
 			print line
 			json_add(name, test, "rate cpu p50 p99 kicks interrupts calls exits vm_exits")
-			if (name == "ringvm") {
-				ours = rate
-				our_cpu = cpu
-				continue
-			}
-			if (rate > best)
-				best = rate
-			if (!cheapest || cpu < cheapest)
-				cheapest = cpu
 		}
-		if (best && ours)
-			ratios[++ratio_count] = sprintf("| %s | %.2f | %.2f |", test, ours / best, cheapest ? our_cpu / cheapest : 0)
-		ours = 0
+		line = sprintf("| %s | %s | %s | %s |", test, beside(test, "rate", 1), beside(test, "cpu", 0),
+			has_latency(test) ? beside(test, "p50", 0) : "")
+		if (ratio_json != "")
+			ratios[++ratio_count] = line
+		json_add_ratios(test)
 	}
 	if (ratio_count) {
-		print "\n| test | rate beside the best other | processor time beside the least other |\n|---|---|---|"
+		print "\nringvm beside the best of the others: the median over the rounds of the ratio within a round (least to most, of whom)"
+		print_head("| test | rate | processor time | median latency |")
 		for (i = 1; i <= ratio_count; i++)
 			print ratios[i]
 	}
