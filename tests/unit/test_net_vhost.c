@@ -329,6 +329,22 @@ static void test_refusal_of_one_ring_takes_back_the_other(void **state)
 	rig_destroy(rig);
 }
 
+/* Nor does one that its driver has given up. */
+static void test_failed_by_its_driver(void **state)
+{
+	struct rig *rig = rig_begin(&(struct rig_config){ .vhost = true });
+	struct virtio_device *device = rig->driver->device;
+
+	(void)state;
+	wait_backends(true);
+	virtio_set_status(device, virtio_get_status(device) | VIRTIO_CONFIG_S_FAILED);
+	wait_backends(false);
+	driver_reset(rig->driver);
+	driver_begin(rig->driver);
+	wait_backends(true);
+	rig_destroy(rig);
+}
+
 static void test_kernel_gives_up_on_a_ring(void **state)
 {
 	struct rig *rig = rig_begin(&(struct rig_config){ .vhost = true });
@@ -361,6 +377,7 @@ int main(void)
 		cmocka_unit_test_setup(test_pause_goes_on_where_it_was, setup),
 		cmocka_unit_test_setup(test_refusal_breaks_the_device, setup),
 		cmocka_unit_test_setup(test_refusal_of_one_ring_takes_back_the_other, setup),
+		cmocka_unit_test_setup(test_failed_by_its_driver, setup),
 		cmocka_unit_test_setup(test_kernel_gives_up_on_a_ring, setup),
 	};
 
