@@ -10,8 +10,9 @@
 #define SELECTOR_CODE	0x10
 #define SELECTOR_DATA	0x18
 
-#define BOOT_PVH   1
-#define BOOT_LINUX 2
+#define BOOT_PVH     1
+#define BOOT_LINUX   2
+#define BOOT_LINUX32 3
 
 #define X86_AP_START 0x8000 /* one page, below 1 MiB */
 #define X86_AP_STACK 4096

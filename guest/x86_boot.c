@@ -117,7 +117,6 @@ static uint64_t read_pvh(const struct pvh_start_info *info)
 
 	if (info->magic != PVH_MAGIC)
 		bail_out("PVH start info has magic %x", info->magic);
-	platform.boot = "PVH";
 	for (uint32_t i = 0; info->version && i < info->memory_map_count; i++)
 		add_ram(map[i].base, map[i].bytes, map[i].type);
 	copy_params(info->params_gpa);
@@ -126,7 +125,6 @@ static uint64_t read_pvh(const struct pvh_start_info *info)
 
 static uint64_t read_linux(const struct boot_params *params)
 {
-	platform.boot = "Linux";
 	for (unsigned i = 0; i < params->e820_entries; i++)
 		add_ram(params->e820_table[i].addr, params->e820_table[i].size,
 			params->e820_table[i].type);
@@ -140,6 +138,8 @@ void x86_boot(uint64_t info_gpa, unsigned protocol)
 
 	serial_init();
 	x86_interrupt_init();
+	platform.boot = protocol == BOOT_PVH ? "PVH"
+					     : protocol == BOOT_LINUX ? "Linux" : "32-bit Linux";
 	rsdp = protocol == BOOT_PVH ? read_pvh((const void *)info_gpa)
 				    : read_linux((const void *)info_gpa);
 	x86_acpi_read(rsdp ? rsdp : find_rsdp());

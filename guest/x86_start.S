@@ -37,7 +37,7 @@ linux32_entry:
 	cli
 	cld
 	movl	%esi, %edi
-	movl	$BOOT_LINUX, %esi
+	movl	$BOOT_LINUX32, %esi
 	movl	$boot_stack_end, %esp
 	call	enter_long_mode
 	ljmpl	$SELECTOR_CODE, $bsp_start

@@ -6,6 +6,7 @@
  *   ms=N        how long each is measured (500), after a fifth of that to warm up, which a guest
  *               that halts leaves out: nobody may be sending yet
  *   requests=N  how many are measured, instead of a time; nothing warms up
+ *   entry64     check that the way in was Linux's 64-bit entry
  *   hold        at the end stay there instead of powering off
  *   ecam=N      where PCI's configuration space is, for a board without the ACPI table that says so
  * Prints "# begin TEST" when a test starts and "# result TEST ..." when it is over; in between the
@@ -193,23 +194,29 @@ static bool run_test(const struct bench_test *test)
 void guest_main(void)
 {
 	const char *at = platform.params;
+	unsigned tests = 0;
 
 	if (param_is_set("ecam")) {
 		platform.ecam_gpa = param_number("ecam", 0);
 		arch_map(platform.ecam_gpa, ECAM_BUS_BYTES);
 	}
+	if (param_is_set("entry64"))
+		ok(!strcmp(platform.boot, "Linux"), "the way in is the 64-bit entry");
 	found_count = virtio_scan(&found);
 	while (*at) {
 		if (!strncmp(at, "test=", 5)) {
 			struct bench_test test = take_test(at + 5);
 
 			ok(run_test(&test), "%s", test.name);
+			tests++;
 		}
 		while (*at && *at != ' ')
 			at++;
 		while (*at == ' ')
 			at++;
 	}
+	if (!tests)
+		bail_out("no test= in the parameters");
 	while (param_is_set("hold"))
 		arch_wait_ns(PAUSE_NS);
 }

@@ -27,7 +27,7 @@ struct platform {
 	struct range window32, window64; /* where PCI BARs may be put; bytes 0: none */
 	unsigned cpu_count;
 	char params[1024]; /* command line */
-	const char *boot;  /* "PVH" or "Linux": the way in */
+	const char *boot;  /* "PVH", "Linux" or "32-bit Linux": the way in */
 };
 
 extern struct platform platform;
