@@ -133,7 +133,7 @@ static void add_status(struct virtio_device *device, uint8_t wanted)
 		added &= ~VIRTIO_CONFIG_S_DRIVER_OK;
 	atomic_fetch_or(&device->status, added);
 	if (added & VIRTIO_CONFIG_S_FAILED)
-		virtio_silence(device);
+		virtqueue_silence(device);
 	if ((added & VIRTIO_CONFIG_S_FEATURES_OK) && device->type->features_ok)
 		device->type->features_ok(device);
 	if ((added & VIRTIO_CONFIG_S_DRIVER_OK) && !virtio_silenced(device)) {

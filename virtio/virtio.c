@@ -78,12 +78,6 @@ static void signal_config(struct virtio_device *device)
 	event_fd_signal(device->config_fd);
 }
 
-void virtio_silence(struct virtio_device *device)
-{
-	for (unsigned i = 0; i < device->queue_count; i++)
-		virtqueue_silence(&device->queues[i]);
-}
-
 void virtio_fail(struct virtio_device *device, const char *format, ...)
 {
 	char reason[160];
@@ -93,7 +87,7 @@ void virtio_fail(struct virtio_device *device, const char *format, ...)
 	status = atomic_fetch_or(&device->status, VIRTIO_CONFIG_S_NEEDS_RESET);
 	if (status & VIRTIO_CONFIG_S_NEEDS_RESET)
 		return;
-	virtio_silence(device);
+	virtqueue_silence(device);
 	va_start(args, format);
 	vsnprintf(reason, sizeof(reason), format, args);
 	va_end(args);

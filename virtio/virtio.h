@@ -135,9 +135,6 @@ static inline bool virtio_silenced(const struct virtio_device *device)
 	return device->status & (VIRTIO_CONFIG_S_NEEDS_RESET | VIRTIO_CONFIG_S_FAILED);
 }
 
-/* Any thread: it has just become so; who serves a queue outside of its worker is to know. */
-void virtio_silence(struct virtio_device *device);
-
 /*
  * Any thread: the guest broke the device. Sets NEEDS_RESET (2.1.2), tells the
  * driver, and silences every queue until reset. Logs, rate-limited.

@@ -137,8 +137,8 @@ int virtqueue_split_areas(const struct virtqueue *queue, struct virtqueue_areas 
 
 /* Asks the worker to bring the queue there; never waits. */
 void virtqueue_set_goal(struct virtqueue *queue, enum virtqueue_goal goal);
-/* The device is silenced: its worker sees that itself, an outside must be told. Any thread. */
-void virtqueue_silence(struct virtqueue *queue);
+/* The device is silenced: workers see that themselves, an outside must be told. Any thread. */
+void virtqueue_silence(struct virtio_device *device);
 
 /* Whether the worker has let go: nothing touches guest memory for this queue. */
 bool virtqueue_drained(struct virtqueue *queue);

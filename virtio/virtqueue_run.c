@@ -342,12 +342,16 @@ void virtqueue_set_goal(struct virtqueue *queue, enum virtqueue_goal goal)
 	virtqueue_unlock_and_post(queue, changed);
 }
 
-void virtqueue_silence(struct virtqueue *queue)
+void virtqueue_silence(struct virtio_device *device)
 {
-	if (!queue->outside)
-		return;
-	pthread_mutex_lock(&queue->device->queue_lock);
-	virtqueue_unlock_and_post(queue, true);
+	for (unsigned i = 0; i < device->queue_count; i++) {
+		struct virtqueue *queue = &device->queues[i];
+
+		if (!queue->outside)
+			continue;
+		pthread_mutex_lock(&device->queue_lock);
+		virtqueue_unlock_and_post(queue, true);
+	}
 }
 
 bool virtqueue_drained(struct virtqueue *queue)
