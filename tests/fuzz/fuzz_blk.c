@@ -74,9 +74,16 @@ int __wrap_image_lane_init(struct image_lane *lane, struct image *image, struct 
 
 static void choose_io(uint8_t choice)
 {
+	static const enum image_cache caches[] = {
+		IMAGE_CACHE_WRITEBACK, IMAGE_CACHE_WRITEBACK, IMAGE_CACHE_WRITETHROUGH,
+		IMAGE_CACHE_UNSAFE,
+	};
+
+	disk.image->config.cache = caches[choice & 0x80 ? 0 : choice / 32];
+	disk.image->config.readonly = (choice & 0x98) == 0x18;
 	disk.image->in_memory = choice & 1;
 	disk.image->direct = (choice & 3) == 2;
-	disk.image->memory_align = 512;
+	disk.image->memory_align = choice & 8 ? 4 : 512;
 	disk.lane->no_punch = disk.lane->no_zero_range = false;
 }
 
@@ -209,10 +216,13 @@ static const uint32_t types[] = {
 	VIRTIO_BLK_T_FLUSH, VIRTIO_BLK_T_DISCARD, VIRTIO_BLK_T_WRITE_ZEROES, VIRTIO_BLK_T_GET_ID,
 };
 
-static bool offered(uint32_t type)
+static bool possible(uint32_t type)
 {
 	const struct virtio_device *device = disk.device.device;
 
+	if (disk.image->config.readonly && type != VIRTIO_BLK_T_IN &&
+	    type != VIRTIO_BLK_T_FLUSH && type != VIRTIO_BLK_T_GET_ID)
+		return false;
 	if (type == VIRTIO_BLK_T_DISCARD)
 		return virtio_has(device, VIRTIO_BLK_F_DISCARD);
 	if (type == VIRTIO_BLK_T_WRITE_ZEROES)
@@ -235,7 +245,7 @@ static void make_sound(struct fuzz_input *input, struct request *request, struct
 {
 	request->count = 1 + fuzz_below(input, REQUEST_SECTORS_MAX);
 	request->sector = fuzz_below(input, SECTORS - request->count + 1);
-	request->sound = offered(request->type);
+	request->sound = possible(request->type);
 	request->room_bytes = 1;
 	append_header(bytes, request, is_range(request) ? 0 : request->sector);
 	if (request->type == VIRTIO_BLK_T_IN)
@@ -259,6 +269,17 @@ static void make_odd(struct fuzz_input *input, struct request *request, struct b
 	if (is_range(request)) {
 		append_header(bytes, request, 0);
 		append_ranges(input, bytes, request, 1 + odd);
+		return;
+	}
+	if (request->type == VIRTIO_BLK_T_GET_ID && odd) {
+		append_header(bytes, request, 0);
+		request->room_bytes += VIRTIO_BLK_ID_BYTES;
+		request->room_bytes += odd == 1 ? 1 : -odd;
+		return;
+	}
+	if (request->type == VIRTIO_BLK_T_FLUSH && odd == 1) {
+		append_header(bytes, request, 0);
+		request->room_bytes = 0;
 		return;
 	}
 	if (request->type != VIRTIO_BLK_T_IN && request->type != VIRTIO_BLK_T_OUT) {
@@ -332,6 +353,10 @@ static void check_ended(const struct request *request, const struct guest_chain 
 	uint8_t status;
 	bool ok;
 
+	if (!request->room_bytes) { /* nowhere to say what is wrong */
+		fuzz_check(!bytes);
+		return;
+	}
 	fuzz_chain_load(&disk.device.guest, chain, data_bytes, &status, 1);
 	ok = status == VIRTIO_BLK_S_OK;
 	fuzz_check(ok || status == VIRTIO_BLK_S_IOERR || status == VIRTIO_BLK_S_UNSUPP);

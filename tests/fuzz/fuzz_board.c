@@ -218,7 +218,12 @@ static void read_ports(struct fuzz_input *input)
 	fuzz_check(value == ((choice & 1) || model.was_pressed ? POWER_EVENT_BUTTON : 0));
 	fuzz_check(event_fd_drain(power_fd) == (choice & 1));
 	model.was_pressed = false;
+	/* Which of the panics it would hear of; the others have nothing to tell. */
+	bus_access(&bus, PANIC_PORT, &value, 1, false);
+	fuzz_check((uint8_t)value == 1);
 	bus_access(&bus, KEYBOARD_PORT, &value, 1, false);
+	fuzz_check(!(uint8_t)value);
+	bus_access(&bus, POWER_PORT + choice / 2 % POWER_EVENTS, &value, 1, false);
 	fuzz_check(!(uint8_t)value && request_take(&requests) == REQUEST_NONE);
 }
 

@@ -453,9 +453,12 @@ static void end_some(struct fuzz_input *input)
 static void step_control(struct fuzz_input *input, uint8_t choice)
 {
 	if (!box.multiport) {
+		bool urgent = choice < 7; /* else behind the byte that goes out */
+
 		virtio_config_write(box.device.device,
-				    offsetof(struct virtio_console_config, emerg_wr), 4, URGENT);
-		box.urgent++;
+				    offsetof(struct virtio_console_config, emerg_wr) + !urgent,
+				    urgent ? 4 : 1, URGENT);
+		box.urgent += urgent;
 		fuzz_device_run(&box.device);
 		return;
 	}

@@ -80,11 +80,16 @@ static void post(struct fuzz_input *input)
 static void arrive(struct fuzz_input *input)
 {
 	struct model_frame frame = { 0 };
+	uint8_t choice;
 
 	if (card.link.frame_count == PLAYED_FRAMES || card.model.to_guest.count == MODEL_FRAMES)
 		return;
-	net_frame_make(input, &frame, fuzz_u8(input) & 1 ? 3000 : 200);
-	net_model_will_receive(&card.model, &frame);
+	choice = fuzz_u8(input);
+	net_frame_make(input, &frame, choice & 1 ? 3000 : 200);
+	if (choice >= 0xf0) /* no frame: too short */
+		frame.bytes = MODEL_HEADER_BYTES + choice % ETH_HLEN;
+	else
+		net_model_will_receive(&card.model, &frame);
 	fuzz_check(played_link_put(&card.link, frame.data, frame.bytes));
 	played_link_changed(&card.link);
 }

@@ -4,10 +4,11 @@
  * any value. They are refused with -EINVAL or another clear error, or make a
  * machine whose numbers are within their bounds; the same words make the same
  * machine; nothing leaks. Numbers and sizes are held against a reading of their
- * own.
+ * own. The first word is a topic to ask for help with, as well.
  */
 #include <ctype.h>
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -18,7 +19,7 @@
 #include "tests/fuzz/fuzz.h"
 
 #define TEXT_BYTES 4096
-#define WORDS_MAX 128
+#define WORDS_MAX 320 /* more than there is room for devices */
 
 /* A byte from 128 on stands for one of these; a newline ends a word. */
 static const char *const known[] = {
@@ -194,6 +195,22 @@ static void check_size(const char *text)
 	}
 }
 
+/* ---- Help ---- */
+
+/* An unknown topic is one that nothing is said of. */
+static void check_help(const char *topic)
+{
+	char *text = NULL;
+	size_t bytes = 0;
+	FILE *out = open_memstream(&text, &bytes);
+	bool told;
+
+	fuzz_check(out);
+	told = machine_options_help(out, *topic ? topic : NULL);
+	fuzz_check(!fclose(out) && told == !!bytes);
+	free(text);
+}
+
 int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
 	(void)argc;
@@ -219,6 +236,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		check_same(&first, &second);
 	machine_config_destroy(&second);
 	machine_config_destroy(&first);
+	check_help(words[1]);
 	for (int i = 1; i < count; i++) {
 		check_uint(words[i], size % 5, UINT64_MAX >> size % 64);
 		check_size(words[i]);

@@ -3,7 +3,8 @@
  * The 16550A by its ports, and the host on the other end: registers written
  * with anything, bytes in and out, loopback, FIFOs cleared, reset, a host that
  * stops reading. What the host sent comes in its order, what the guest sent
- * while the transmitter was empty goes out in its order, nothing is invented;
+ * while the transmitter was empty goes out in its order, what it sent without a
+ * look may be missing, nothing is invented;
  * an interrupt that is there has been signalled; and a driver that sets the port
  * up and does what interrupts tell it to gets all that is sent from then on.
  */
@@ -26,6 +27,7 @@
 #define OUT_MAX 65536
 #define FROM_HOST 0x7f /* what the host sends has the highest bit clear, loopback has it set */
 #define LOOPED 0x80
+#define BLIND 0		/* what goes out without a look at the line status */
 #define END '\n'	/* only at the end of it all */
 #define DRIVER_PASSES 100000
 
@@ -40,6 +42,7 @@ static struct {
 	uint8_t out[OUT_MAX];	       /* of the guest, that the host has to get */
 	unsigned out_first, out_count;
 	unsigned promised;	       /* room that the line status has told of */
+	unsigned blind;		       /* bytes for which there may have been no room */
 	bool stalled, told;	       /* the host does not read; an edge came since it was idle */
 	uint8_t ier, lcr, mcr, scr, dll, dlm;
 } model;
@@ -62,17 +65,25 @@ static void host_sends(unsigned count)
 	fuzz_check(write(type_fd, bytes, count) == (ssize_t)count);
 }
 
+static void host_gets(uint8_t byte)
+{
+	if (model.out_count && byte == model.out[model.out_first % OUT_MAX]) {
+		model.out_first++;
+		model.out_count--;
+		return;
+	}
+	fuzz_check(byte == BLIND && model.blind);
+	model.blind--;
+}
+
 static void host_reads(void)
 {
 	uint8_t bytes[4096];
 	ssize_t count;
 
 	while ((count = read(screen_fd, bytes, sizeof(bytes))) > 0) {
-		for (ssize_t i = 0; i < count; i++) {
-			fuzz_check(model.out_count);
-			fuzz_check(bytes[i] == model.out[model.out_first++ % OUT_MAX]);
-			model.out_count--;
-		}
+		for (ssize_t i = 0; i < count; i++)
+			host_gets(bytes[i]);
 		played_ring_run(&worker);
 	}
 }
@@ -162,6 +173,16 @@ static void transmit(uint8_t byte)
 	model.promised--;
 	model.out[(model.out_first + model.out_count++) % OUT_MAX] = byte;
 	out(UART_TX, byte);
+}
+
+static void transmit_blindly(unsigned count)
+{
+	if (divisor() || model.mcr & UART_MCR_LOOP)
+		return;
+	model.blind += count;
+	model.promised = 0;
+	while (count--)
+		out(UART_TX, BLIND);
 }
 
 static uint8_t identify(void)
@@ -319,8 +340,10 @@ static void step(struct fuzz_input *input)
 		write_register(UART_IER, choice / 12);
 		break;
 	default:
-		if (choice < 0xf0)
+		if (choice < 0xf0) {
+			transmit_blindly(fuzz_u8(input) * 8u);
 			break;
+		}
 		serial_reset(serial);
 		listen_to_line();
 		model.ier = model.lcr = model.mcr = model.scr = model.dlm = 0;

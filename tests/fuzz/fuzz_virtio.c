@@ -70,7 +70,7 @@ static struct virtqueue queues[QUEUES];
 static uint8_t config[CONFIG_BYTES];
 static struct virtio_pci *transport;
 static uint64_t bar_gpa;
-static unsigned window; /* offset of its capability */
+static unsigned window, msix; /* offsets of their capabilities */
 static unsigned kicks[QUEUES];
 
 /* ---- The device ---- */
@@ -367,6 +367,8 @@ static void check_all(void)
 		model_read(offset, 8, &expected);
 		fuzz_check(bus_read(&mmio, bar_gpa + offset, 8) == expected);
 	}
+	fuzz_check((bus_read(&mmio, FUNCTION_GPA + PCI_STATUS, 2) & ~PCI_STATUS_INTERRUPT) ==
+		   PCI_STATUS_CAP_LIST);
 	for (unsigned i = 0; i < QUEUES; i++) {
 		const struct model_queue *queue = &model.queues[i];
 
@@ -474,9 +476,14 @@ static void kick(struct fuzz_input *input)
 
 static void change_config(struct fuzz_input *input)
 {
-	unsigned at = fuzz_below(input, WRITABLE_BYTE);
-	uint8_t byte = fuzz_u8(input);
+	uint8_t choice = fuzz_u8(input), byte = fuzz_u8(input);
+	unsigned at = choice % WRITABLE_BYTE;
 
+	if (choice >= 0xf0) { /* from now on it is told by MSI-X, or by INTx */
+		bus_write(&mmio, FUNCTION_GPA + msix + PCI_MSIX_FLAGS, 2,
+			  byte & 1 ? PCI_MSIX_FLAGS_ENABLE : 0);
+		return;
+	}
 	virtio_config_update(&device, at, &byte, 1);
 	model.config[at] = byte;
 	model.changed = true;
@@ -616,16 +623,18 @@ static void device_create(void)
 	fuzz_check(!virtio_pci_create(&transport, &device, &host));
 }
 
-static void find_window(void)
+static void find_capabilities(void)
 {
 	uint64_t at = bus_read(&mmio, FUNCTION_GPA + PCI_CAPABILITY_LIST, 1);
 
 	for (; at; at = bus_read(&mmio, FUNCTION_GPA + at + PCI_CAP_LIST_NEXT, 1))
-		if (bus_read(&mmio, FUNCTION_GPA + at, 1) == PCI_CAP_ID_VNDR &&
-		    bus_read(&mmio, FUNCTION_GPA + at + VIRTIO_PCI_CAP_CFG_TYPE, 1) ==
-			    VIRTIO_PCI_CAP_PCI_CFG)
+		if (bus_read(&mmio, FUNCTION_GPA + at, 1) == PCI_CAP_ID_MSIX)
+			msix = (unsigned)at;
+		else if (bus_read(&mmio, FUNCTION_GPA + at, 1) == PCI_CAP_ID_VNDR &&
+			 bus_read(&mmio, FUNCTION_GPA + at + VIRTIO_PCI_CAP_CFG_TYPE, 1) ==
+				 VIRTIO_PCI_CAP_PCI_CFG)
 			window = (unsigned)at;
-	fuzz_check(window);
+	fuzz_check(window && msix);
 }
 
 int LLVMFuzzerInitialize(int *argc, char ***argv)
@@ -636,7 +645,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 	played_ring_worker(&worker);
 	host_create();
 	device_create();
-	find_window();
+	find_capabilities();
 	return 0;
 }
 

@@ -344,7 +344,10 @@ void net_command_make(struct net_model *model, struct fuzz_input *input,
 		make_pairs(model, input, command);
 		break;
 	}
-	if (choice >= 0xf0) { /* longer or shorter than it says */
+	if (choice >= 0xfc) { /* less than a header */
+		command->sound = false;
+		command->bytes = choice & 1;
+	} else if (choice >= 0xf0) { /* longer or shorter than it says */
 		command->sound = false;
 		command->bytes = choice & 1 ? command->bytes - 1 : command->bytes + 1;
 	} else if (choice >= 0xe0) { /* no such thing */
