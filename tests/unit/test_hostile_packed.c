@@ -167,10 +167,13 @@ static void lists_no_driver_makes(void **state)
 			driver_packed_write(&driver->queues[0], &desc);
 		}
 		show(&driver->queues[0]);
-		if (lists[i].outcome == DEAD)
+		if (lists[i].outcome == DEAD) {
 			expect_dead(driver);
-		else
+		} else {
 			expect_used(driver, 7, lists[i].outcome == SERVED ? 8 : 0);
+			assert_int_equal(probe_of(driver)->counts.served,
+					 lists[i].outcome == SERVED);
+		}
 		driver_destroy(driver);
 	}
 }

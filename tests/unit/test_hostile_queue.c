@@ -80,7 +80,7 @@ static void expect_dead(struct driver *driver)
 	expect_service(driver);
 }
 
-/* The request ended and nothing else did. */
+/* The request ended, nothing else did, and the device has not come to see it. */
 static void expect_ended(struct driver *driver, uint16_t expected)
 {
 	uint32_t bytes;
@@ -89,6 +89,7 @@ static void expect_ended(struct driver *driver, uint16_t expected)
 	assert_true(driver_wait(&driver->queues[0], &head, &bytes, DRIVER_TIMEOUT_MS));
 	assert_int_equal(head, expected);
 	assert_int_equal(bytes, 0);
+	assert_int_equal(probe_of(driver)->counts.served, 0);
 	assert_false(virtio_get_status(driver->device) & VIRTIO_CONFIG_S_NEEDS_RESET);
 	/* The head was made by hand: keep it from the driver's own list. */
 	driver_reset(driver);
