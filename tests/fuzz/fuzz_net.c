@@ -44,7 +44,7 @@ static void transmit(struct fuzz_input *input)
 	struct model_frame frame = { 0 };
 	uint8_t choice = fuzz_u8(input);
 
-	net_frame_make(input, &frame, choice & 0x40 ? 1300 : 200);
+	net_frame_make(&card.model, input, &frame, choice & 0x40 ? 1300 : 200);
 	if (choice < 16)
 		frame.bytes = choice * 2; /* too short to be one, up to just enough */
 	if (fuzz_chain_add(queue_of(TRANSMIT), input, frame.data, frame.bytes, choice % 4 == 1) < 0)
@@ -85,7 +85,7 @@ static void arrive(struct fuzz_input *input)
 	if (card.link.frame_count == PLAYED_FRAMES || card.model.to_guest.count == MODEL_FRAMES)
 		return;
 	choice = fuzz_u8(input);
-	net_frame_make(input, &frame, choice & 1 ? 3000 : 200);
+	net_frame_make(&card.model, input, &frame, choice & 1 ? 3000 : 200);
 	if (choice >= 0xf0) /* no frame: too short */
 		frame.bytes = MODEL_HEADER_BYTES + choice % ETH_HLEN;
 	else

@@ -24,13 +24,15 @@ void net_model_begin(struct net_model *model, const struct virtio_device *device
 	model->modes[VIRTIO_NET_CTRL_RX_PROMISC] = true;
 	memcpy(model->mac, model_mac, ETH_ALEN);
 	model->unicast = model->multicast = (struct model_table){ 0 };
+	model->made = 0;
 	model->commands = 0;
 	model->least_buffer = UINT32_MAX;
 }
 
 /* ---- Frames ---- */
 
-void net_frame_make(struct fuzz_input *input, struct model_frame *frame, unsigned most)
+void net_frame_make(struct net_model *model, struct fuzz_input *input, struct model_frame *frame,
+		    unsigned most)
 {
 	static const uint8_t gso[] = {
 		VIRTIO_NET_HDR_GSO_NONE, VIRTIO_NET_HDR_GSO_NONE, VIRTIO_NET_HDR_GSO_TCPV4,
@@ -38,6 +40,7 @@ void net_frame_make(struct fuzz_input *input, struct model_frame *frame, unsigne
 		5 /* UDP_L4 */, 99, VIRTIO_NET_HDR_GSO_NONE,
 	};
 	uint8_t choice = fuzz_u8(input), seed = fuzz_u8(input);
+	uint16_t number = model->made++; /* so that it is known which of them has come */
 	struct virtio_net_hdr_v1 header = {
 		.flags = choice & 0x80 ? fuzz_u8(input) & 7 : 0,
 		.gso_type = choice & 0x40 ? gso[seed % 8] : VIRTIO_NET_HDR_GSO_NONE,
@@ -47,7 +50,7 @@ void net_frame_make(struct fuzz_input *input, struct model_frame *frame, unsigne
 		.num_buffers = htole16(seed),
 	};
 	struct ethhdr ethernet = {
-		.h_source = { 0x02, 0xbb, 0, 0, 0, seed },
+		.h_source = { 0x02, 0xbb, (uint8_t)(number >> 8), (uint8_t)number, 0, seed },
 		.h_proto = htobe16(choice & 0x10 ? ETH_P_8021Q : ETH_P_IP),
 	};
 	unsigned least = sizeof(header) + sizeof(ethernet);

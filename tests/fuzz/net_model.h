@@ -56,6 +56,7 @@ struct net_model {
 	bool modes[MODEL_MODES];
 	uint8_t mac[ETH_ALEN];
 	struct model_table unicast, multicast;
+	uint16_t made;	       /* frames, which have their number in the source address */
 	unsigned commands;     /* under way: the filter is one or the other */
 	unsigned least_buffer; /* that the driver has posted: a frame that fits is never dropped */
 };
@@ -66,7 +67,8 @@ extern const uint8_t model_mac[ETH_ALEN]; /* the card's own */
 void net_model_begin(struct net_model *model, const struct virtio_device *device);
 
 /* A frame of up to `most` bytes, and perhaps one that a card does not take. */
-void net_frame_make(struct fuzz_input *input, struct model_frame *frame, unsigned most);
+void net_frame_make(struct net_model *model, struct fuzz_input *input, struct model_frame *frame,
+		    unsigned most);
 
 /* From the driver to the link. `lossy`: the link has failed, frames may be missing. */
 void net_model_will_send(struct net_model *model, const struct model_frame *frame);
