@@ -55,16 +55,6 @@ static int wire_vhost_fd(struct link_queue *queue)
 	return wire_of(queue->link)->files[queue->index].fd;
 }
 
-static void wire_link_send(struct link_queue *queue, struct link_io *io)
-{
-	struct rig *rig = wire_of(queue->link)->rig;
-	struct link_file *file = container_of(queue, struct link_file, queue);
-
-	link_file_send(queue, io);
-	if (file->pending > rig->most_pending)
-		rig->most_pending = file->pending;
-}
-
 static const struct link_ops wire_ops = {
 	.vhost_fd = wire_vhost_fd,
 	.destroy = wire_destroy,
@@ -72,7 +62,7 @@ static const struct link_ops wire_ops = {
 	.set_active = wire_set_active,
 	.start = link_file_start,
 	.stop = link_file_stop,
-	.send = wire_link_send,
+	.send = link_file_send,
 	.receive = link_file_receive,
 	.wait = link_file_wait,
 	.cancel_io = link_file_cancel_io,

@@ -38,7 +38,6 @@ struct rig {
 	/* What the device told the link last. */
 	_Atomic unsigned offloads;
 	_Atomic bool active[LINK_QUEUES_MAX];
-	_Atomic unsigned most_pending; /* requests of a queue at once, at the time of a send */
 };
 
 extern const uint8_t rig_mac[ETH_ALEN];

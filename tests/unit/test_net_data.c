@@ -206,48 +206,6 @@ static void keeps_the_order(void **state)
 	(void)state;
 }
 
-/* How many frames of a size go at once, of as many as a batch may have. */
-static unsigned sent_at_once(size_t frame_bytes)
-{
-	struct rig *rig = rig_begin(&(struct rig_config){ 0 });
-	struct driver_queue *queue = rig_tx(rig, 0);
-	struct driver_part parts[] = {
-		header_part(rig, (struct virtio_net_hdr_v1){ 0 }),
-		driver_out(rig->driver, sent, (uint32_t)frame_bytes),
-	};
-	uint64_t end_us = rig_now_us() + RIG_TIMEOUT_MS * UINT64_C(1000);
-	unsigned left = NET_BATCH, most;
-	struct virtio_net_hdr_v1 header;
-	uint32_t length;
-	uint16_t head;
-	size_t bytes;
-
-	for (unsigned i = 0; i < NET_BATCH; i++)
-		assert_true(driver_add(queue, parts, ARRAY_SIZE(parts)) >= 0);
-	driver_publish(queue);
-	driver_kick(queue);
-	while (left) {
-		assert_true(rig_now_us() < end_us);
-		wire_receive(rig, 0, &header, got, &bytes, 1);
-		while (driver_take(queue, &head, &length))
-			left--;
-	}
-	most = rig->most_pending;
-	rig_destroy(rig);
-	return most;
-}
-
-/* While a batch is sent nobody receives, so it is one of few frames where they are large. */
-static void sends_a_bounded_batch(void **state)
-{
-	assert_int_equal(sent_at_once(60), NET_BATCH);
-	assert_int_equal(sent_at_once(1514), NET_BATCH);
-	assert_int_equal(sent_at_once(4096), NET_BATCH);
-	assert_int_equal(sent_at_once(60000), 5);
-	assert_int_equal(sent_at_once(BIG), 4);
-	(void)state;
-}
-
 /* Frames of 1 KiB without a reader: the socket fills up, the queue waits, nothing is lost. */
 static void waits_for_room(void **state)
 {
@@ -911,7 +869,6 @@ int main(void)
 		cmocka_unit_test(cleans_the_header),
 		cmocka_unit_test(drops_what_is_no_frame),
 		cmocka_unit_test(keeps_the_order),
-		cmocka_unit_test(sends_a_bounded_batch),
 		cmocka_unit_test(waits_for_room),
 		cmocka_unit_test(pauses_while_it_waits_for_room),
 		cmocka_unit_test(resets_while_it_waits_for_room),
