@@ -8,7 +8,11 @@
 #include <poll.h>
 #include <sys/eventfd.h>
 #include <sys/vfs.h>
+#include <time.h>
 #include <unistd.h>
+
+#define IN_USE_TRIES 50
+#define IN_USE_DELAY_NS 10000000
 
 int event_fd_create(void)
 {
@@ -59,6 +63,18 @@ bool fd_in_memory(int fd)
 
 	return !fstatfs(fd, &status) &&
 	       (status.f_type == TMPFS_MAGIC || status.f_type == RAMFS_MAGIC);
+}
+
+bool fd_may_be_free_soon(unsigned *tries)
+{
+	const struct timespec delay = { .tv_nsec = IN_USE_DELAY_NS };
+	int error = errno;
+
+	if (++*tries > IN_USE_TRIES)
+		return false;
+	nanosleep(&delay, NULL);
+	errno = error;
+	return true;
 }
 
 void fd_close(int *fd)

@@ -35,6 +35,14 @@ int fd_open_standard(void);
 /* Whether it is a file on a file system that is nowhere but in memory. */
 bool fd_in_memory(int fd);
 
+/*
+ * A file was found in use: false after half a second of tries, else waits a
+ * moment. The ring of a process that has just ended lets go of its files a little
+ * later: whoever starts it anew shall not find its own disk or tap in use. Keeps
+ * errno; `tries` begins at 0.
+ */
+bool fd_may_be_free_soon(unsigned *tries);
+
 /* Closes *fd if it is >= 0 and sets it to -1. */
 void fd_close(int *fd);
 

@@ -14,7 +14,6 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/bytes.h"
@@ -24,8 +23,6 @@
 #define DIRECT_MEMORY_ALIGN_MAX 4096	 /* of bounce buffers: a page */
 #define DIRECT_BLOCK_MAX (64 * KIB)	 /* a bounce buffer holds whole blocks */
 #define FILE_PHYSICAL_BLOCK 4096	 /* more would only be the file system's read-ahead */
-#define IN_USE_TRIES 20
-#define IN_USE_DELAY_NS 10000000
 
 static int open_failed(const struct image_config *config, int error)
 {
@@ -49,29 +46,13 @@ static int open_failed(const struct image_config *config, int error)
 		    strerror(error));
 }
 
-/*
- * The ring of a process that was just killed lets go of its files a little
- * later: whoever starts it anew shall not find its own image in use.
- */
-static bool in_use_still(int *tries)
-{
-	const struct timespec delay = { .tv_nsec = IN_USE_DELAY_NS };
-	int error = errno;
-
-	if (++*tries > IN_USE_TRIES)
-		return false;
-	nanosleep(&delay, NULL);
-	errno = error;
-	return true;
-}
-
 /* Opened only if it is what it has to be: opening a FIFO or a tape does things. */
 static int image_open_file(struct image *image)
 {
 	const struct image_config *config = &image->config;
 	int flags = O_CLOEXEC | (config->readonly ? O_RDONLY : O_RDWR);
 	struct stat status;
-	int tries = 0;
+	unsigned tries = 0;
 
 	if (stat(config->path, &status))
 		return open_failed(config, errno);
@@ -87,7 +68,7 @@ static int image_open_file(struct image *image)
 		flags |= O_EXCL;
 	do {
 		image->fd = open(config->path, flags);
-	} while (image->fd < 0 && errno == EBUSY && in_use_still(&tries));
+	} while (image->fd < 0 && errno == EBUSY && fd_may_be_free_soon(&tries));
 	return image->fd < 0 ? open_failed(config, errno) : 0;
 }
 
@@ -102,12 +83,12 @@ static int image_lock(const struct image *image)
 		.l_type = config->readonly ? F_RDLCK : F_WRLCK,
 		.l_whence = SEEK_SET,
 	};
-	int tries = 0;
+	unsigned tries = 0;
 
 	do {
 		if (!fcntl(image->fd, F_OFD_SETLK, &lock))
 			return 0;
-	} while ((errno == EAGAIN || errno == EACCES) && in_use_still(&tries));
+	} while ((errno == EAGAIN || errno == EACCES) && fd_may_be_free_soon(&tries));
 	if (errno == EAGAIN || errno == EACCES)
 		return fail(EBUSY, "%s: %s: in use by another process or disk; end that one%s",
 			    config->name, config->path,

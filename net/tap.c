@@ -153,10 +153,12 @@ static int interface_refused(const struct tap_config *config, int error)
 static int interface_attach(struct tap *tap, int fd, const char *name)
 {
 	struct ifreq request = { .ifr_flags = tap->flags };
+	unsigned tries = 0;
 
 	snprintf(request.ifr_name, sizeof(request.ifr_name), "%s", name);
-	if (ioctl(fd, TUNSETIFF, &request) < 0)
-		return errno;
+	while (ioctl(fd, TUNSETIFF, &request) < 0)
+		if (errno != EBUSY || !fd_may_be_free_soon(&tries))
+			return errno;
 	snprintf(tap->link.name, sizeof(tap->link.name), "%s", request.ifr_name);
 	return 0;
 }

@@ -16,6 +16,7 @@
 #include <linux/rtnetlink.h>
 #include <net/if.h>
 #include <poll.h>
+#include <pthread.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -647,6 +648,27 @@ static void says_why_it_can_not_open(void **state)
 	(void)state;
 }
 
+static void *let_go(void *fd)
+{
+	usleep(100000);
+	close(*(int *)fd);
+	return NULL;
+}
+
+/* As the ring of a machine that has just ended. */
+static void waits_for_a_tap_that_is_let_go(void **state)
+{
+	int fd = make_tap("t4", IFF_TAP | IFF_NO_PI | IFF_VNET_HDR, false);
+	struct virtio_device *device;
+	pthread_t thread;
+
+	assert_int_equal(pthread_create(&thread, NULL, let_go, &fd), 0);
+	assert_int_equal(open_with("tapif=t4", &device), 0);
+	assert_int_equal(pthread_join(thread, NULL), 0);
+	close_device(device);
+	(void)state;
+}
+
 /* An open tap, with and without a header, is used as it is; the caller's fd stays open. */
 static void takes_open_taps(void **state)
 {
@@ -696,6 +718,7 @@ int main(void)
 		cmocka_unit_test(notices_a_deletion_by_sending),
 		cmocka_unit_test(configures_new_interfaces_only),
 		cmocka_unit_test(says_why_it_can_not_open),
+		cmocka_unit_test(waits_for_a_tap_that_is_let_go),
 		cmocka_unit_test(takes_open_taps),
 	};
 
