@@ -4,6 +4,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#if defined(__has_feature)
+#if __has_feature(memory_sanitizer)
+#include <sanitizer/msan_interface.h>
+#define WATCHES_STORES
+#endif
+#endif
+
 uint64_t fuzz_number(struct fuzz_input *input, unsigned bytes)
 {
 	uint64_t number = 0;
@@ -24,6 +31,26 @@ void fuzz_bytes(struct fuzz_input *input, void *bytes, size_t length)
 
 	while (length--)
 		*cursor++ = fuzz_u8(input);
+}
+
+void fuzz_stored(const void *data, size_t bytes)
+{
+#ifdef WATCHES_STORES
+	__msan_unpoison(data, bytes);
+#else
+	(void)data;
+	(void)bytes;
+#endif
+}
+
+void fuzz_check_stored(const void *data, size_t bytes)
+{
+#ifdef WATCHES_STORES
+	__msan_check_mem_is_initialized(data, bytes);
+#else
+	(void)data;
+	(void)bytes;
+#endif
 }
 
 void (*fuzz_at_failure)(void);

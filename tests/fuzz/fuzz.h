@@ -41,6 +41,14 @@ static inline uint8_t fuzz_u8(struct fuzz_input *input)
 	return (uint8_t)fuzz_number(input, 1);
 }
 
+/*
+ * MemorySanitizer, where it is built in, knows of each byte whether the program
+ * ever stored something there. What the kernel stored it is told of...
+ */
+void fuzz_stored(const void *data, size_t bytes);
+/* ...and here no byte may be left over from what the host had in its memory before. */
+void fuzz_check_stored(const void *data, size_t bytes);
+
 /* Says where and what, and aborts: libFuzzer keeps the input. Before that: if not NULL. */
 extern void (*fuzz_at_failure)(void);
 void fuzz_failed(const char *file, int line, const char *what) __attribute__((noreturn));

@@ -123,6 +123,9 @@ void guest_freeze(struct guest *guest)
 
 void guest_audit(struct guest *guest)
 {
+	for (unsigned i = 0; i < guest->memory.count; i++)
+		fuzz_check_stored(guest->memory.regions[i].host,
+				  guest->memory.regions[i].size_bytes);
 	if (guest->hostile)
 		return;
 	for (unsigned i = 0; i < guest->queue_count; i++) {

@@ -91,15 +91,26 @@ static ssize_t transfer(const struct io_uring_sqe *sqe, int fd, uint64_t limit)
 	const struct iovec *source = vectored ? (const void *)(uintptr_t)sqe->addr : &whole;
 	unsigned count = vectored ? (unsigned)min_u64(sqe->len, 64) : 1, used = 0;
 	struct iovec iov[64];
+	ssize_t result;
 
 	for (; used < count && limit; used++) {
 		iov[used] = source[used];
 		iov[used].iov_len = (size_t)min_u64(iov[used].iov_len, limit);
 		limit -= iov[used].iov_len;
+		if (writes)
+			fuzz_check_stored(iov[used].iov_base, iov[used].iov_len);
 	}
 	if (writes)
 		return pwritev2(fd, iov, (int)used, (off_t)sqe->off, sqe->rw_flags);
-	return preadv2(fd, iov, (int)used, (off_t)sqe->off, sqe->rw_flags);
+	result = preadv2(fd, iov, (int)used, (off_t)sqe->off, sqe->rw_flags);
+	/* No sanitizer knows this call. */
+	for (size_t left = result > 0 ? (size_t)result : 0, i = 0; left; i++) {
+		size_t part = (size_t)min_u64(iov[i].iov_len, left);
+
+		fuzz_stored(iov[i].iov_base, part);
+		left -= part;
+	}
+	return result;
 }
 
 static int perform(const struct io_uring_sqe *sqe, int fd, uint64_t limit)
