@@ -79,6 +79,7 @@ static void post(struct fuzz_input *input)
 
 static void arrive(struct fuzz_input *input)
 {
+	const unsigned skip = card.model.headers ? 0 : MODEL_HEADER_BYTES;
 	struct model_frame frame = { 0 };
 	uint8_t choice;
 
@@ -86,11 +87,13 @@ static void arrive(struct fuzz_input *input)
 		return;
 	choice = fuzz_u8(input);
 	net_frame_make(&card.model, input, &frame, choice & 1 ? 3000 : 200);
-	if (choice >= 0xf0) /* no frame: too short */
+	if (choice >= 0xf0) { /* no frame: too short */
 		frame.bytes = MODEL_HEADER_BYTES + choice % ETH_HLEN;
-	else
+		frame.bytes += frame.bytes == skip; /* no link gives nothing */
+	} else {
 		net_model_will_receive(&card.model, &frame);
-	fuzz_check(played_link_put(&card.link, frame.data, frame.bytes));
+	}
+	fuzz_check(played_link_put(&card.link, frame.data + skip, frame.bytes - skip));
 	played_link_changed(&card.link);
 }
 
@@ -243,6 +246,13 @@ static void begin(struct fuzz_input *input)
 		BIT64(VIRTIO_NET_F_GUEST_ECN), BIT64(VIRTIO_NET_F_GUEST_USO4) |
 		BIT64(VIRTIO_NET_F_GUEST_USO6), BIT64(VIRTIO_NET_F_CTRL_RX_EXTRA),
 	};
+	/* What takes a header on the link. */
+	static const uint64_t offloads = BIT64(VIRTIO_NET_F_CSUM) | BIT64(VIRTIO_NET_F_GUEST_CSUM) |
+		BIT64(VIRTIO_NET_F_GUEST_TSO4) | BIT64(VIRTIO_NET_F_GUEST_TSO6) |
+		BIT64(VIRTIO_NET_F_GUEST_ECN) | BIT64(VIRTIO_NET_F_GUEST_USO4) |
+		BIT64(VIRTIO_NET_F_GUEST_USO6) | BIT64(VIRTIO_NET_F_HOST_TSO4) |
+		BIT64(VIRTIO_NET_F_HOST_TSO6) | BIT64(VIRTIO_NET_F_HOST_ECN) |
+		BIT64(VIRTIO_NET_F_HOST_USO);
 	struct fuzz_queue queues[QUEUES] = {
 		{ 0, 16, 36 * KIB }, { 1, 16, 24 * KIB }, { 2, 4, 4000 },
 	};
@@ -257,6 +267,9 @@ static void begin(struct fuzz_input *input)
 			      BIT64(VIRTIO_NET_F_HOST_USO));
 		features |= BIT64(VIRTIO_NET_F_CTRL_VQ);
 	}
+	card.link.link.header = (choice & 0xf000) != 0xf000;
+	if (!card.link.link.header)
+		features &= ~offloads;
 	if (features & BIT64(VIRTIO_NET_F_MQ))
 		queues[CONTROL].index = 4;
 	played_link_clear(&card.link);
@@ -266,7 +279,7 @@ static void begin(struct fuzz_input *input)
 	card.net->config.status = htole16(VIRTIO_NET_S_LINK_UP);
 	card.net->pairs[0].transmit.one_by_one = false;
 	fuzz_device_begin(&card.device, input, features, queues, QUEUES);
-	net_model_begin(&card.model, card.device.device);
+	net_model_begin(&card.model, card.device.device, card.link.link.header);
 }
 
 static void reset(struct fuzz_input *input)

@@ -16,9 +16,10 @@ static const uint8_t addresses[][ETH_ALEN] = {
 
 #define BROADCAST 1
 
-void net_model_begin(struct net_model *model, const struct virtio_device *device)
+void net_model_begin(struct net_model *model, const struct virtio_device *device, bool headers)
 {
 	model->device = device;
+	model->headers = headers;
 	model->to_link.count = model->to_guest.count = 0;
 	memset(model->modes, 0, sizeof(model->modes));
 	model->modes[VIRTIO_NET_CTRL_RX_PROMISC] = true;
@@ -55,6 +56,8 @@ void net_frame_make(struct net_model *model, struct fuzz_input *input, struct mo
 	};
 	unsigned least = sizeof(header) + sizeof(ethernet);
 
+	if (!model->headers)
+		header = (struct virtio_net_hdr_v1){ 0 };
 	memcpy(ethernet.h_dest, addresses[choice % ARRAY_SIZE(addresses)], ETH_ALEN);
 	frame->bytes = least + (unsigned)fuzz_number(input, 2) % (most - least);
 	for (unsigned i = least; i < frame->bytes; i++)
@@ -78,11 +81,6 @@ static void queue_drop(struct model_queue *queue)
 	memmove(frames, frames + 1, --queue->count * sizeof(*frames));
 }
 
-static bool same(const struct model_frame *frame, const uint8_t *data, unsigned bytes)
-{
-	return frame->bytes == bytes && !memcmp(frame->data, data, bytes);
-}
-
 /* ---- To the link ---- */
 
 /* 5.1.6.2.2: what the device ignores about a header does not go out. */
@@ -100,11 +98,19 @@ void net_model_will_send(struct net_model *model, const struct model_frame *fram
 	queue_put(&model->to_link, &clean);
 }
 
+static bool same_sent(const struct net_model *model, const struct model_frame *expected,
+		      const uint8_t *data, unsigned bytes)
+{
+	unsigned skip = model->headers ? 0 : MODEL_HEADER_BYTES;
+
+	return expected->bytes == skip + bytes && !memcmp(expected->data + skip, data, bytes);
+}
+
 void net_model_sent(struct net_model *model, const uint8_t *data, unsigned bytes, bool lossy)
 {
 	struct model_queue *queue = &model->to_link;
 
-	while (queue->count && !same(queue->frames, data, bytes)) {
+	while (queue->count && !same_sent(model, queue->frames, data, bytes)) {
 		fuzz_check(lossy);
 		queue_drop(queue);
 	}
@@ -209,7 +215,7 @@ static bool same_received(const struct net_model *model, const struct model_fram
 	if (!virtio_has(model->device, VIRTIO_NET_F_GUEST_CSUM))
 		header.flags = 0;
 	memcpy(frame.data, &header, sizeof(header));
-	return same(&frame, got->data, got->bytes);
+	return frame.bytes == got->bytes && !memcmp(frame.data, got->data, got->bytes);
 }
 
 static bool may_miss(const struct net_model *model, const struct model_frame *frame, bool lossy)

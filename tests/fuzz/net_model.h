@@ -52,6 +52,7 @@ struct net_command {
 
 struct net_model {
 	const struct virtio_device *device;
+	bool headers; /* of the link's; where it has none, the guest's are of zeros */
 	struct model_queue to_link, to_guest;
 	bool modes[MODEL_MODES];
 	uint8_t mac[ETH_ALEN];
@@ -63,8 +64,8 @@ struct net_model {
 
 extern const uint8_t model_mac[ETH_ALEN]; /* the card's own */
 
-/* Features are negotiated. */
-void net_model_begin(struct net_model *model, const struct virtio_device *device);
+/* Features are negotiated: no offloads without headers. */
+void net_model_begin(struct net_model *model, const struct virtio_device *device, bool headers);
 
 /* A frame of up to `most` bytes, and perhaps one that a card does not take. */
 void net_frame_make(struct net_model *model, struct fuzz_input *input, struct model_frame *frame,
