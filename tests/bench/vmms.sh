@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 # shellcheck shell=sh
-# What tests/bench/bench and tests/bench/start know of VMMs alike.
+# What bench, start and stock (a case of the rig) know of VMMs alike.
 
 # The processor that QEMU shows. There are KVMs that offer the MSR of this feature and then take no
 # value for it, which QEMU ends over; no guest of the bench looks at it. And microvm puts BARs at the

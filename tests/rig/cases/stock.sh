@@ -7,6 +7,8 @@
 stock=/tests/stock
 [ "$RIG_KIND" = nested ] || stock=${STOCK:?}
 PATH=$PATH:$stock
+# shellcheck source=../bench/vmms.sh
+. "$stock/vmms.sh"
 # set_up VMM,VMM TEST:TEST [ROUNDS] [AMOUNT]: unless told otherwise, what an emulated host does in some
 # minutes and another in a minute.
 set_up() {
@@ -83,7 +85,8 @@ cat "$GUESTS/$kernel/vmlinuz" "$GUESTS/$kernel/initrd" "$stock/tools.ext4" >/dev
 qemu-system-x86_64 --version >&2
 words="console=ttyS0 panic=-1 loglevel=4 nokaslr rdinit=/actions/mark.sh rig=bench amount=$amount tests=$workload"
 for round in $(seq "$rounds"); do
-	for vmm in $vmms; do
+	# shellcheck disable=SC2086 # words
+	for vmm in $(rotate "$round" $vmms); do
 		name=$vmm-$round
 		begin=$(date +%s)
 		run_vmm
