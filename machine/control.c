@@ -190,6 +190,31 @@ void control_destroy(struct control *control)
 	free(control);
 }
 
+/*
+ * A wait that has a limit is not begun again after a signal, SIGCONT or what
+ * io_uring sends its threads: nothing was done, and it is ours to begin.
+ */
+static int connect_whatever_comes(int fd, const struct sockaddr_un *address)
+{
+	int result;
+
+	do
+		result = connect(fd, (const struct sockaddr *)address, sizeof(*address));
+	while (result < 0 && errno == EINTR);
+	return result;
+}
+
+static ssize_t send_whatever_comes(int fd, const void *data, size_t length)
+{
+	ssize_t sent;
+
+	/* A machine that ends just now must not end us by SIGPIPE. */
+	do
+		sent = send(fd, data, length, MSG_NOSIGNAL);
+	while (sent < 0 && errno == EINTR);
+	return sent;
+}
+
 static int call_connect(const char *name)
 {
 	struct timeval timeout = { .tv_sec = CALL_TIMEOUT_S };
@@ -206,7 +231,7 @@ static int call_connect(const char *name)
 		return fail_host_errno("name '%s': socket", name);
 	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof(timeout));
 	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof(timeout));
-	if (!connect(fd, (struct sockaddr *)&address, sizeof(address)))
+	if (!connect_whatever_comes(fd, &address))
 		return fd;
 	fd_close(&fd);
 	return fail_host_errno("name '%s': connect to %s", name, address.sun_path);
@@ -221,8 +246,7 @@ int control_call(const char *name, const char *request, char *reply, size_t size
 
 	if (fd < 0)
 		return fd;
-	/* A machine that ends just now must not end us by SIGPIPE. */
-	if (send(fd, line, (size_t)length, MSG_NOSIGNAL) == length)
+	if (send_whatever_comes(fd, line, (size_t)length) == length)
 		length = fd_read_full(fd, reply, size - 1);
 	else
 		length = -EPIPE;

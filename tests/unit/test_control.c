@@ -5,6 +5,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <pthread.h>
+#include <semaphore.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -197,6 +199,78 @@ static void test_rude_clients(void **state)
 	close(silent[0]);
 }
 
+/* The worker does nothing until it is told to. */
+struct pause {
+	struct worker_task task;
+	sem_t begun, over;
+};
+
+static void pause_run(struct worker_task *task)
+{
+	struct pause *pause = container_of(task, struct pause, task);
+
+	sem_post(&pause->begun);
+	while (sem_wait(&pause->over) < 0)
+		;
+}
+
+struct signaller {
+	pthread_t target;
+	struct pause *pause;
+};
+
+/* While there is no place in the queue of connections, and when there is. */
+static void *signal_often(void *argument)
+{
+	struct signaller *signaller = argument;
+
+	for (int i = 0; i < 100; i++) {
+		pthread_kill(signaller->target, SIGUSR1);
+		usleep(1000);
+		if (i == 50)
+			sem_post(&signaller->pause->over);
+	}
+	return NULL;
+}
+
+static void ignore(int number)
+{
+	(void)number;
+}
+
+/* SO_SNDTIMEO makes a signal end connect(), whatever SA_RESTART says. */
+static void test_signals_while_it_is_called(void **state)
+{
+	const struct sigaction action = { .sa_handler = ignore, .sa_flags = SA_RESTART };
+	/* They outlive a test that fails. */
+	static struct pause pause = { .task.run = pause_run };
+	static struct signaller signaller = { .pause = &pause };
+	char reply[CONTROL_LINE_BYTES];
+	struct sockaddr_un address;
+	int waiting[64], count = 0;
+	pthread_t thread;
+
+	(void)state;
+	signaller.target = pthread_self();
+	sem_init(&pause.begun, 0, 0);
+	sem_init(&pause.over, 0, 0);
+	worker_post(&worker, &pause.task);
+	sem_wait(&pause.begun);
+	assert_int_equal(sigaction(SIGUSR1, &action, NULL), 0);
+	assert_int_equal(instance_socket("served", &address), 0);
+	do {
+		waiting[count] = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	} while (!connect(waiting[count++], (struct sockaddr *)&address, sizeof(address)) &&
+		 count < 64);
+	assert_int_equal(errno, EAGAIN);
+	assert_int_equal(pthread_create(&thread, NULL, signal_often, &signaller), 0);
+	assert_int_equal(control_call("served", "status", reply, sizeof(reply)), 0);
+	assert_string_equal(reply, "got status");
+	pthread_join(thread, NULL);
+	while (count)
+		close(waiting[--count]);
+}
+
 static void test_second_of_a_name_is_refused(void **state)
 {
 	struct control *second;
@@ -266,6 +340,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_line_in_line_out, server_setup,
 						server_teardown),
 		cmocka_unit_test_setup_teardown(test_rude_clients, server_setup,
+						server_teardown),
+		cmocka_unit_test_setup_teardown(test_signals_while_it_is_called, server_setup,
 						server_teardown),
 		cmocka_unit_test_setup_teardown(test_second_of_a_name_is_refused, server_setup,
 						server_teardown),
