@@ -130,7 +130,7 @@ bool guest_queue_returned(const struct guest_queue *queue);
 
 uint64_t guest_chain_bytes(const struct guest_chain *chain, bool writable);
 
-/* Whatever the device changed, it was allowed to: of an honest guest. Of any, see fuzz_check_stored(). */
+/* No byte is one that was never stored; and of an honest guest, none changed that may not. */
 void guest_audit(struct guest *guest);
 /* From here on nothing changes until guest_still() has looked. */
 void guest_freeze(struct guest *guest);
