@@ -81,6 +81,11 @@ static void queue_drop(struct model_queue *queue)
 	memmove(frames, frames + 1, --queue->count * sizeof(*frames));
 }
 
+static bool same(const struct model_frame *frame, const uint8_t *data, unsigned bytes)
+{
+	return frame->bytes == bytes && !memcmp(frame->data, data, bytes);
+}
+
 /* ---- To the link ---- */
 
 /* 5.1.6.2.2: what the device ignores about a header does not go out. */
@@ -98,19 +103,11 @@ void net_model_will_send(struct net_model *model, const struct model_frame *fram
 	queue_put(&model->to_link, &clean);
 }
 
-static bool same_sent(const struct net_model *model, const struct model_frame *expected,
-		      const uint8_t *data, unsigned bytes)
-{
-	unsigned skip = model->headers ? 0 : MODEL_HEADER_BYTES;
-
-	return expected->bytes == skip + bytes && !memcmp(expected->data + skip, data, bytes);
-}
-
 void net_model_sent(struct net_model *model, const uint8_t *data, unsigned bytes, bool lossy)
 {
 	struct model_queue *queue = &model->to_link;
 
-	while (queue->count && !same_sent(model, queue->frames, data, bytes)) {
+	while (queue->count && !same(queue->frames, data, bytes)) {
 		fuzz_check(lossy);
 		queue_drop(queue);
 	}
@@ -215,7 +212,7 @@ static bool same_received(const struct net_model *model, const struct model_fram
 	if (!virtio_has(model->device, VIRTIO_NET_F_GUEST_CSUM))
 		header.flags = 0;
 	memcpy(frame.data, &header, sizeof(header));
-	return frame.bytes == got->bytes && !memcmp(frame.data, got->data, got->bytes);
+	return same(&frame, got->data, got->bytes);
 }
 
 static bool may_miss(const struct net_model *model, const struct model_frame *frame, bool lossy)

@@ -12,12 +12,18 @@ static struct played_link *played_of(struct link *link)
 	return container_of(link, struct played_link, link);
 }
 
+/* What the target's frames have and the link's do not. */
+static unsigned missing_bytes(const struct played_link *link)
+{
+	return link->link.header ? 0 : LINK_HEADER_BYTES;
+}
+
 /* ---- Answers ---- */
 
 static int frame_send(struct played_link *link, const struct link_io *io)
 {
 	uint8_t frame[LINK_HEADER_BYTES + 2048];
-	unsigned bytes = 0;
+	unsigned missing = missing_bytes(link), bytes = missing;
 
 	if (link->lost)
 		return -ENODEV;
@@ -27,13 +33,14 @@ static int frame_send(struct played_link *link, const struct link_io *io)
 		link->failures++;
 		return link->full ? -EAGAIN : -EINVAL;
 	}
+	memset(frame, 0, missing);
 	for (unsigned i = 0; i < io->iov_count; i++) {
 		fuzz_check(io->iov[i].iov_len <= sizeof(frame) - bytes);
 		memcpy(frame + bytes, io->iov[i].iov_base, io->iov[i].iov_len);
 		bytes += (unsigned)io->iov[i].iov_len;
 	}
 	link->sent(frame, bytes);
-	return (int)bytes;
+	return (int)(bytes - missing);
 }
 
 /* As much of a frame as there is room for. */
@@ -261,11 +268,12 @@ void played_link_clear(struct played_link *link)
 bool played_link_put(struct played_link *link, const void *frame, unsigned bytes)
 {
 	struct played_frame *place = &link->frames[link->frame_count];
+	unsigned missing = missing_bytes(link);
 
 	if (link->frame_count == PLAYED_FRAMES)
 		return false;
-	place->bytes = bytes;
-	memcpy(place->data, frame, bytes);
+	place->bytes = bytes - missing;
+	memcpy(place->data, (const uint8_t *)frame + missing, place->bytes);
 	link->frame_count++;
 	return true;
 }

@@ -2,9 +2,9 @@
 /*
  * The network that a device is plugged into, played in the process: it takes
  * and gives frames at once or when the target says so, is full for a while,
- * refuses a frame, goes away. Frames have headers, unless the target says
- * otherwise. Everything that it answers later is answered on the worker. One
- * thread, one link a program; frames pass on its first queue only.
+ * refuses a frame, goes away. The target's frames have headers; link.header says
+ * whether the device's have. Everything that it answers later is answered on the
+ * worker. One thread, one link a program; frames pass on its first queue only.
  */
 #ifndef TESTS_FUZZ_PLAYED_LINK_H
 #define TESTS_FUZZ_PLAYED_LINK_H
@@ -17,7 +17,7 @@
 #define PLAYED_IOS 128
 
 struct played_frame {
-	unsigned bytes; /* with the header */
+	unsigned bytes; /* with the header, if the link has any */
 	uint8_t data[PLAYED_FRAME_BYTES];
 };
 
