@@ -329,7 +329,8 @@ static void step(struct fuzz_input *input)
 			receive();
 		break;
 	case 5:
-		for (count = fuzz_number(input, 1 + choice / 128) % 20000; count; count--)
+		count = fuzz_number(input, 1 + choice / 128) % (model.stalled ? 20000 : 1000);
+		while (count--)
 			transmit((uint8_t)count);
 		break;
 	case 6:
