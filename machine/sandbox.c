@@ -57,6 +57,7 @@ static const struct syscall_rule vcpu_calls[] = {
 	SYSCALL_IF_EQUAL(ioctl, 1, KVM_IOEVENTFD),
 	SYSCALL_IF_EQUAL(ioctl, 1, KVM_SET_GSI_ROUTING),
 	SYSCALL_IF_EQUAL(ioctl, 1, TUNSETOFFLOAD),
+	SYSCALL_IF_EQUAL(ioctl, 1, TUNSETQUEUE),
 	SYSCALL_ALWAYS(read), /* event counters */
 	SYSCALL_ALWAYS(exit),
 };
@@ -100,7 +101,8 @@ static const struct syscall_rule vhost_calls[] = {
 /*
  * A worker too, of the board's devices, the socket's clients and signals; a reset;
  * and the end of the machine. What the other workers did for their devices is not
- * done here, not even then: they quiesce them, and this thread closes files.
+ * done here, not even then: they quiesce them, and this thread puts taps back as
+ * they were and closes files.
  */
 static const struct syscall_rule control_calls[] = {
 	SYSCALL_ALWAYS(io_uring_enter),
@@ -120,6 +122,7 @@ static const struct syscall_rule control_calls[] = {
 	SYSCALL_IF_EQUAL(ioctl, 1, KVM_IOEVENTFD),
 	SYSCALL_IF_EQUAL(ioctl, 1, KVM_SET_GSI_ROUTING),
 	SYSCALL_IF_EQUAL(ioctl, 1, TUNSETOFFLOAD),
+	SYSCALL_IF_EQUAL(ioctl, 1, TUNSETQUEUE),
 	SYSCALL_IF_EQUAL(ioctl, 1, TIOCGWINSZ),
 	SYSCALL_ALWAYS(munmap),
 	SYSCALL_ALWAYS(restart_syscall), /* of the waits that have a limit */

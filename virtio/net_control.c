@@ -199,6 +199,8 @@ void net_control_kick(struct net *net)
 
 void net_control_reset(struct net *net)
 {
+	int error = 0;
+
 	net_filter_init(&net->control.wanted, net->mac);
 	net->control.wanted_pairs = 1;
 	for (unsigned i = 0; i < net->pair_count; i++) {
@@ -206,7 +208,9 @@ void net_control_reset(struct net *net)
 
 		pair->filter = net->control.wanted;
 		if (pair->active != (i == 0) && !net->lost)
-			pair->link->link->ops->set_active(pair->link, i == 0);
+			error = pair->link->link->ops->set_active(pair->link, i == 0);
 		pair->active = i == 0;
 	}
+	if (error)
+		net_link_lost(net, error);
 }

@@ -234,7 +234,7 @@ static const struct argument_rule {
 	{ SYS_ioctl, VCPU | CONTROL, 1, KVM_IOEVENTFD },
 	{ SYS_ioctl, VCPU | CONTROL, 1, KVM_SET_GSI_ROUTING },
 	{ SYS_ioctl, VCPU | CONTROL, 1, TUNSETOFFLOAD },
-	{ SYS_ioctl, WORKER, 1, TUNSETQUEUE },
+	{ SYS_ioctl, VCPU | WORKER | CONTROL, 1, TUNSETQUEUE },
 	{ SYS_ioctl, WORKER | CONTROL, 1, TIOCGWINSZ },
 	{ SYS_ioctl, WORKER, 1, VHOST_NET_SET_BACKEND },
 	{ SYS_ioctl, WORKER, 1, VHOST_SET_VRING_ADDR },
