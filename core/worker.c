@@ -305,13 +305,21 @@ static void submit_and_wait(struct worker *worker)
 {
 	bool idle = !worker->ready.first && !worker->quit;
 
-	if (idle && worker_spin_due(worker)) {
+	if (!idle) {
 		enter(worker, false);
-		if (io_uring_cq_ready(&worker->ring) || worker_spin(worker))
+		worker_look(worker);
+		return;
+	}
+	if (worker_spin_due(worker)) {
+		enter(worker, false);
+		if (io_uring_cq_ready(&worker->ring)) {
+			worker_look(worker);
+			return;
+		}
+		if (worker_spin(worker))
 			return;
 	}
-	idle = idle && !worker_rest(worker);
-	enter(worker, idle);
+	enter(worker, !worker_rest(worker));
 }
 
 static void loop(struct worker *worker)

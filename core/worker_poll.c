@@ -53,8 +53,7 @@ void worker_poll_remove(struct worker *worker, struct worker_poll *poll)
 	poll->listed = false;
 }
 
-/* Both kinds of work: what a poll finds, and what the ring has or could fetch. */
-static bool spin_look(struct worker *worker)
+bool worker_look(struct worker *worker)
 {
 	struct worker_poll *poll, *next;
 	bool found = false;
@@ -66,7 +65,13 @@ static bool spin_look(struct worker *worker)
 			found = true;
 		}
 	}
-	if (found || io_uring_cq_ready(&worker->ring))
+	return found;
+}
+
+/* Both kinds of work: what a poll finds, and what the ring has or could fetch. */
+static bool spin_look(struct worker *worker)
+{
+	if (worker_look(worker) || io_uring_cq_ready(&worker->ring))
 		return true;
 	if (!(IO_URING_READ_ONCE(*worker->ring.sq.kflags) & IORING_SQ_TASKRUN))
 		return false;

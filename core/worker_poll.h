@@ -36,10 +36,13 @@ void worker_poll_add(struct worker *worker, struct worker_poll *poll);
 void worker_poll_remove(struct worker *worker, struct worker_poll *poll);
 
 /*
- * For the worker's loop. spin_due: whether to look at all; while it does not
- * pay, now and then. spin, with nothing left to submit: whether work was found
- * within the window. rest: lets all polls ask; true if one found work.
+ * For the worker's loop. look: once at each poll, as a worker that has other work
+ * does in every pass; nobody would tell it of theirs. spin_due: whether to look
+ * for longer; while that does not pay, now and then. spin, with nothing left to
+ * submit: whether work was found within the window. rest: lets all polls ask.
+ * True: one found work.
  */
+bool worker_look(struct worker *worker);
 bool worker_spin_due(struct worker *worker);
 bool worker_spin(struct worker *worker);
 bool worker_rest(struct worker *worker);

@@ -193,6 +193,97 @@ static void test_useless_looks_end(void **state)
 	end(&worker);
 }
 
+/* ---- A neighbour that leaves the worker no rest ---- */
+
+struct neighbour {
+	struct worker_task task;
+	struct worker_job job;
+	struct ring_op op;
+	struct worker *worker;
+	atomic_uint runs;
+	atomic_bool stop;
+};
+
+static void neighbour_works(struct worker_job *job)
+{
+	struct neighbour *neighbour = container_of(job, struct neighbour, job);
+
+	neighbour->runs++;
+	if (!neighbour->stop)
+		worker_ready(neighbour->worker, job);
+}
+
+static void neighbour_begins_working(struct worker_task *task)
+{
+	neighbour_works(&container_of(task, struct neighbour, task)->job);
+}
+
+static void neighbour_submits(struct neighbour *neighbour)
+{
+	struct io_uring_sqe *sqe = worker_sqe(neighbour->worker);
+
+	io_uring_prep_nop(sqe);
+	worker_arm(sqe, &neighbour->op);
+}
+
+/* A transfer that is over as soon as it is submitted, and then the next. */
+static void neighbour_transfers(struct ring_op *op, int result, uint32_t flags)
+{
+	struct neighbour *neighbour = container_of(op, struct neighbour, op);
+
+	(void)result;
+	(void)flags;
+	neighbour->runs++;
+	if (!neighbour->stop)
+		neighbour_submits(neighbour);
+}
+
+static void neighbour_begins_transferring(struct worker_task *task)
+{
+	neighbour_submits(container_of(task, struct neighbour, task));
+}
+
+/* Work that comes to a ring on the list is found, however busy the worker is. */
+static void work_is_found_beside(void (*begin_neighbour)(struct worker_task *task))
+{
+	struct worker worker;
+	struct ring ring;
+	struct neighbour neighbour = {
+		.task.run = begin_neighbour,
+		.job.run = neighbour_works,
+		.op.done = neighbour_transfers,
+		.worker = &worker,
+	};
+	unsigned runs;
+
+	begin(&worker, &ring, FOR_EVER_NS, false);
+	worker_call(&worker, &neighbour.task);
+	runs = neighbour.runs;
+	while (neighbour.runs < runs + 1000)
+		sched_yield();
+	assert_int_equal(ring.runs, 0);
+	assert_int_equal(ring.rests, 0); /* so nobody would say that there is work */
+	ring.work = true;
+	wait_for(&ring.ran);
+	runs = neighbour.runs;
+	while (neighbour.runs < runs + 1000)
+		sched_yield();
+	neighbour.stop = true;
+	end(&worker);
+}
+
+static void test_work_is_found_beside_a_busy_job(void **state)
+{
+	(void)state;
+	work_is_found_beside(neighbour_begins_working);
+}
+
+static void test_work_is_found_beside_transfers(void **state)
+{
+	(void)state;
+	work_is_found_beside(neighbour_begins_transferring);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -201,6 +292,8 @@ int main(void)
 		cmocka_unit_test(test_rest_is_called_before_sleep),
 		cmocka_unit_test(test_worker_without_window_does_not_look),
 		cmocka_unit_test(test_useless_looks_end),
+		cmocka_unit_test(test_work_is_found_beside_a_busy_job),
+		cmocka_unit_test(test_work_is_found_beside_transfers),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
