@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* Made-up files, memory, and the line that a refusal prints. */
+/* Made-up files and memory. */
 #include "tests/unit/unit.h"
 
 #include "tests/unit/boot_files.h"
@@ -16,7 +16,6 @@
 
 static char paths[FILES_MAX][32];
 static unsigned path_count;
-static int saved_stderr = -1, message_fd = -1;
 static struct guest_memory memory;
 
 const char *boot_file_make(const void *bytes, size_t length)
@@ -38,33 +37,6 @@ void boot_files_remove(void)
 {
 	while (path_count)
 		unlink(paths[--path_count]);
-}
-
-void message_begin(void)
-{
-	char path[] = "/tmp/ringvm-message-XXXXXX";
-
-	message_fd = mkstemp(path);
-	assert_true(message_fd >= 0);
-	unlink(path);
-	saved_stderr = dup(STDERR_FILENO);
-	dup2(message_fd, STDERR_FILENO);
-}
-
-bool message_end(const char *text)
-{
-	char line[2048] = "";
-	const char *newline;
-
-	dup2(saved_stderr, STDERR_FILENO);
-	close(saved_stderr);
-	assert_true(pread(message_fd, line, sizeof(line) - 1, 0) >= 0);
-	close(message_fd);
-	newline = strchr(line, '\n');
-	if (newline && !newline[1] && strstr(line, text))
-		return true;
-	print_message("wanted one line with '%s', got '%s'\n", text, line);
-	return false;
 }
 
 struct guest_memory *boot_memory_make(uint64_t bytes)

@@ -1,24 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * For tests of what is loaded at boot: made-up files, guest memory, and the one
- * line that a refusal prints.
+ * For tests of what is loaded at boot: made-up files and guest memory.
  */
 #ifndef TESTS_UNIT_BOOT_FILES_H
 #define TESTS_UNIT_BOOT_FILES_H
 
-#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include "core/memory.h"
+#include "tests/unit/message.h"
 
 /* A temporary file with these bytes; the path lives until boot_files_remove(). */
 const char *boot_file_make(const void *bytes, size_t length);
 void boot_files_remove(void);
-
-/* Stderr goes to a file from begin to end; end says whether it is one line with `text` in it. */
-void message_begin(void);
-bool message_end(const char *text);
 
 /* RAM as arch_vm_add_memory() would make it, zero; one at a time. */
 struct guest_memory *boot_memory_make(uint64_t bytes);
