@@ -217,38 +217,55 @@ static int key_refuse(const char *what, const char *name, const struct option_ke
 	return fail(EINVAL, "%s: unknown key '%s'; it knows:%s", what, name, known);
 }
 
+/* One text while it is read. */
+struct reader {
+	const char *what;
+	const struct option_key *keys;
+	void *options;
+	uint64_t given; /* a bit a key, in the order of the table */
+};
+
+static int key_set(struct reader *reader, const struct option_key *key, const char *value)
+{
+	uint64_t bit = UINT64_C(1) << (key - reader->keys);
+	int error;
+
+	if (reader->given & bit)
+		return fail(EINVAL, "%s: %s is given twice; give it once", reader->what, key->name);
+	reader->given |= bit;
+	error = value_parse(key, value, field_of(key, reader->options));
+	if (error == -ENOMEM)
+		return fail_host(ENOMEM, "%s: out of memory", reader->what);
+	return error ? value_refuse(reader->what, key, value) : 0;
+}
+
 /*
  * One item between commas. The first may be the bare value of the positional
  * key, unless it is the name of a flag.
  */
-static int item_parse(const char *what, char *item, bool first, const struct option_key *keys,
-		      void *options)
+static int item_parse(struct reader *reader, char *item, bool first)
 {
-	const struct option_key *key = key_find(keys, item);
+	const struct option_key *key = key_find(reader->keys, item);
+	const struct option_key *positional = key_positional(reader->keys);
 	char *equals = strchr(item, '=');
 	const char *value = "on";
-	int error;
 
 	if (key && key->kind == OPTION_FLAG) {
 		/* a flag by its name alone */
-	} else if (first && key_positional(keys) && (!equals || strchr(item, '/') < equals) &&
+	} else if (first && positional && (!equals || strchr(item, '/') < equals) &&
 		   (!equals || strchr(item, '/'))) {
 		/* "a/b=c" is a path, "path=a" is not */
-		key = key_positional(keys);
+		key = positional;
 		value = item;
 	} else if (equals) {
 		*equals = '\0';
 		value = equals + 1;
-		key = key_find(keys, item);
+		key = key_find(reader->keys, item);
 	} else if (key) {
-		return fail(EINVAL, "%s: %s: a value is missing; write %s=...", what, item, item);
+		return fail(EINVAL, "%s: %s: a value is missing; write %s=...", reader->what, item,
+			    item);
 	}
-	if (!key)
-		return key_refuse(what, item, keys);
-	error = value_parse(key, value, field_of(key, options));
-	if (error == -ENOMEM)
-		return fail_host(ENOMEM, "%s: out of memory", what);
-	return error ? value_refuse(what, key, value) : 0;
+	return key ? key_set(reader, key, value) : key_refuse(reader->what, item, reader->keys);
 }
 
 /* Cuts the first item off *rest, turning ",," into "," in place. NULL at the end. */
@@ -281,6 +298,7 @@ static bool was_given(const struct option_key *key, void *options)
 int options_parse(const char *what, const char *text, const struct option_key *keys,
 		  void *options)
 {
+	struct reader reader = { .what = what, .keys = keys, .options = options };
 	char *copy = strdup(text);
 	char *rest = copy, *item;
 	bool first = true;
@@ -293,7 +311,7 @@ int options_parse(const char *what, const char *text, const struct option_key *k
 			*(int *)field_of(key, options) = -1;
 	while (!error && (item = item_next(&rest))) {
 		if (*item)
-			error = item_parse(what, item, first, keys, options);
+			error = item_parse(&reader, item, first);
 		else if (!first || rest)
 			error = fail(EINVAL, "%s: empty item in '%s'", what, text);
 		first = false;

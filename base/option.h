@@ -25,7 +25,7 @@ struct option_mac {
 	uint8_t address[6];
 };
 
-/* The table ends with a key whose name is NULL. */
+/* The table ends with a key whose name is NULL, and has 64 at most. */
 struct option_key {
 	const char *name;
 	enum option_kind kind;
@@ -39,9 +39,9 @@ struct option_key {
 
 /*
  * Reads `text` into the zeroed or preset `options`: a key that is not given
- * keeps what is there (but an OPTION_INT_FD that is 0 becomes -1 first). `what`
- * names the option in messages ("--disk"). A comma inside a value is written
- * ",,". Returns 0, or -EINVAL after one message.
+ * keeps what is there (but an OPTION_INT_FD that is 0 becomes -1 first), and one
+ * that is given twice is refused. `what` names the option in messages ("--disk").
+ * A comma inside a value is written ",,". Returns 0, or -EINVAL after one message.
  */
 int options_parse(const char *what, const char *text, const struct option_key *keys,
 		  void *options);

@@ -4,7 +4,8 @@
  * any value. They are refused with -EINVAL or another clear error, or make a
  * machine whose numbers are within their bounds; the same words make the same
  * machine; nothing leaks. Numbers and sizes are held against a reading of their
- * own. The first word is a topic to ask for help with, as well.
+ * own, and no device takes a key twice. The first word is a topic to ask for help
+ * with, as well.
  */
 #include <ctype.h>
 #include <errno.h>
@@ -15,8 +16,10 @@
 #include "base/log.h"
 #include "base/option.h"
 #include "machine/config.h"
+#include "machine/device_types.h"
 #include "machine/options.h"
 #include "tests/fuzz/fuzz.h"
+#include "virtio/console.h"
 
 #define TEXT_BYTES 4096
 #define WORDS_MAX 320 /* more than there is room for devices */
@@ -195,6 +198,34 @@ static void check_size(const char *text)
 	}
 }
 
+/* ---- Keys ---- */
+
+/* What a device takes once it does not take twice: each key of it is there again. */
+static void check_once(const struct option_key *keys, size_t options_size, const char *text)
+{
+	void *options = calloc(1, options_size);
+	char *twice = NULL;
+
+	fuzz_check(options);
+	if (*text && !options_parse("--device", text, keys, options)) {
+		options_free(keys, options);
+		memset(options, 0, options_size);
+		fuzz_check(asprintf(&twice, "%s,%s", text, text) >= 0);
+		fuzz_check(options_parse("--device", twice, keys, options) == -EINVAL);
+	}
+	options_free(keys, options);
+	free(options);
+	free(twice);
+}
+
+static void check_keys(const char *text)
+{
+	for (unsigned i = 0; device_types[i]; i++)
+		if (device_types[i]->keys)
+			check_once(device_types[i]->keys, device_types[i]->options_size, text);
+	check_once(console_port_keys, sizeof(struct console_port_options), text);
+}
+
 /* ---- Help ---- */
 
 /* An unknown topic is one that nothing is said of. */
@@ -240,6 +271,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	for (int i = 1; i < count; i++) {
 		check_uint(words[i], size % 5, UINT64_MAX >> size % 64);
 		check_size(words[i]);
+		check_keys(words[i]);
 	}
 	return 0;
 }

@@ -3,10 +3,12 @@
 #include "tests/unit/unit.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/bytes.h"
 #include "base/option.h"
+#include "tests/unit/message.h"
 
 struct sample {
 	char *path;
@@ -104,6 +106,32 @@ static void test_refusals(void **state)
 			fail_msg("accepted '%s'", wrong[i]);
 }
 
+/* Neither wins: two words that contradict each other are somebody's mistake. */
+static void test_a_key_once(void **state)
+{
+	static const struct {
+		const char *text, *key;
+	} twice[] = {
+		{ "a,path=b", "path" },		{ "path=a,path=a", "path" },
+		{ "a,ro,ro", "ro" },		{ "ro=on,path=a,ro=off", "ro" },
+		{ "a,size=1K,size=1K", "size" },	{ "a,fd=7,mac=02:00:00:00:00:01,fd=8", "fd" },
+		{ "a,cache=direct,queues=2,cache=direct", "cache" },
+	};
+	char line[80];
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(twice); i++) {
+		snprintf(line, sizeof(line), "ringvm: --sample: %s is given twice; give it once\n",
+			 twice[i].key);
+		message_begin();
+		assert_int_equal(parse(twice[i].text), -EINVAL);
+		assert_true(message_end(line));
+	}
+	/* A path that is like an item of ours is no second one. */
+	assert_int_equal(parse("./path=b,ro"), 0);
+	assert_string_equal(sample.path, "./path=b");
+}
+
 static void test_sizes(void **state)
 {
 	uint64_t bytes;
@@ -130,6 +158,7 @@ int main(void)
 		cmocka_unit_test_teardown(test_defaults_stay, teardown),
 		cmocka_unit_test_teardown(test_path_forms, teardown),
 		cmocka_unit_test_teardown(test_refusals, teardown),
+		cmocka_unit_test_teardown(test_a_key_once, teardown),
 		cmocka_unit_test(test_sizes),
 	};
 
