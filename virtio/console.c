@@ -57,12 +57,10 @@ static uint64_t console_features(const struct console *console)
 }
 
 /* 5.3.2: control queues, and ports other than the first, come with MULTIPORT only. */
-static void console_features_ok(struct virtio_device *device)
+static bool console_has_queue(const struct virtio_device *device, unsigned index)
 {
-	if (console_is_multiport(console_of(device)))
-		return;
-	for (unsigned i = CONSOLE_QUEUE_CONTROL_RECEIVE; i < device->queue_count; i++)
-		device->queues[i].size = 0;
+	return index < CONSOLE_QUEUE_CONTROL_RECEIVE ||
+	       virtio_has(device, VIRTIO_CONSOLE_F_MULTIPORT);
 }
 
 /* 5.3.4: works before the driver is there, and when it no longer is. */
@@ -344,7 +342,7 @@ const struct virtio_type virtio_console = {
 	.create = console_create,
 	.destroy = console_destroy,
 
-	.features_ok = console_features_ok,
+	.has_queue = console_has_queue,
 	.config_written = console_config_written,
 	.reset = console_reset,
 

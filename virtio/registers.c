@@ -108,6 +108,15 @@ static void start_queue(struct virtqueue *queue)
 	virtqueue_set_goal(queue, VIRTQUEUE_RUN);
 }
 
+/* With the features that were taken; until then the driver may look at all. */
+static bool has_queue(const struct virtio_device *device, unsigned index)
+{
+	const struct virtio_type *type = device->type;
+
+	return !type->has_queue || !(device->status & VIRTIO_CONFIG_S_FEATURES_OK) ||
+	       type->has_queue(device, index);
+}
+
 static void go_live(struct virtio_device *device)
 {
 	const struct virtio_type *type = device->type;
@@ -116,8 +125,9 @@ static void go_live(struct virtio_device *device)
 		virtio_fail(device, "the host refused what was negotiated");
 		return;
 	}
+	/* One that is not there may have been enabled before that was settled. */
 	for (unsigned i = 0; i < device->queue_count; i++)
-		if (device->queues[i].enabled && !virtio_silenced(device))
+		if (device->queues[i].enabled && has_queue(device, i) && !virtio_silenced(device))
 			start_queue(&device->queues[i]);
 }
 
@@ -245,18 +255,24 @@ uint32_t virtio_config_generation(struct virtio_device *device)
 
 /* ---- Queues ---- */
 
-/* NULL, or a queue of a device that is locked and settled; then unlock. */
-static struct virtqueue *queue_locked(struct virtio_device *device, unsigned index)
-{
-	if (index >= device->queue_count)
-		return NULL;
-	lock_settled(device);
-	return &device->queues[index];
-}
-
 static void queue_unlock(struct virtqueue *queue)
 {
 	pthread_mutex_unlock(&queue->device->lock);
+}
+
+/* NULL if it is not there, or a queue of a device that is locked and settled; then unlock. */
+static struct virtqueue *queue_locked(struct virtio_device *device, unsigned index)
+{
+	struct virtqueue *queue;
+
+	if (index >= device->queue_count)
+		return NULL;
+	queue = &device->queues[index];
+	lock_settled(device);
+	if (has_queue(device, index))
+		return queue;
+	queue_unlock(queue);
+	return NULL;
 }
 
 /* Not while it is in use, and on a live device only after a reset of its own. */

@@ -29,8 +29,9 @@ void virtio_set_driver_features(struct virtio_device *device, unsigned select, u
 uint32_t virtio_get_driver_features(struct virtio_device *device, unsigned select);
 
 /*
- * Queue registers (4.1.4.3), by queue index; an index out of range reads as 0
- * and is ignored. Those of an enabled queue keep their values until it is reset.
+ * Queue registers (4.1.4.3), by queue index; those of a queue that is not there
+ * (an index out of range, or without a feature that was not taken) read as 0 and
+ * are ignored. Those of an enabled queue keep their values until it is reset.
  */
 enum virtio_ring_part { VIRTIO_RING_DESC, VIRTIO_RING_AVAIL, VIRTIO_RING_USED };
 

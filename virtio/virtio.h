@@ -64,6 +64,7 @@ struct virtio_type {
 	/* vCPU thread, device->lock held. */
 	uint64_t (*features_missing)(uint64_t features); /* what these need beside them, or 0 */
 	void (*features_ok)(struct virtio_device *device); /* taken: config may follow from them */
+	bool (*has_queue)(const struct virtio_device *device, unsigned index); /* with these */
 	int (*ready)(struct virtio_device *device); /* DRIVER_OK: features are final */
 	void (*config_written)(struct virtio_device *device, size_t offset, size_t length);
 	void (*reset)(struct virtio_device *device); /* drained: what create() left of config */

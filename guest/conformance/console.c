@@ -14,6 +14,7 @@
 #define CONTROL_TRANSMIT 3
 #define MESSAGE_BYTES	 64
 #define MESSAGES	 16
+#define FORCED_SIZE	 8
 #define ANSWER_NS	 UINT64_C(10000000000)
 #define QUIET_NS	 UINT64_C(200000000)
 
@@ -47,11 +48,11 @@ static void send(uint32_t id, uint16_t event, uint16_t value)
 	transmit(CONTROL_TRANSMIT, &control, sizeof(control));
 }
 
-static void offer_messages(void)
+static void offer_messages(unsigned count)
 {
 	struct virtqueue *queue = &device->queues[CONTROL_RECEIVE];
 
-	for (unsigned i = 0; i < MESSAGES; i++) {
+	for (unsigned i = 0; i < count; i++) {
 		struct part part = { &messages[i], sizeof(messages[i]), true };
 
 		memset(&messages[i], 0, sizeof(messages[i]));
@@ -85,15 +86,66 @@ static void c109_emergency(void)
 	   device->name);
 }
 
-static void c114_no_control(void)
+/* Sets up a queue that is not there; whether none of that is to be seen. */
+static bool stays_away(uint16_t index)
 {
-	bool none = true;
+	bool away = !virtio_queue_max(device, index);
 
-	virtio_start(device, 0);
-	for (uint16_t queue = CONTROL_RECEIVE; queue < device->queue_count; queue++)
-		none = none && !virtio_queue_max(device, queue);
-	ok(none, "C114 %s: without MULTIPORT there are two queues", device->name);
-	ok(transmit(1, "plain\n", 6), "C114 %s: and they work", device->name);
+	virtqueue_init(&device->queues[index], FORCED_SIZE);
+	virtio_queue_program(device, index);
+	virtio_queue_enable(device, index);
+	return away && !virtio_queue_max(device, index) &&
+	       !common_read32(device, VIRTIO_PCI_COMMON_Q_DESCLO) &&
+	       !common_read16(device, VIRTIO_PCI_COMMON_Q_ENABLE);
+}
+
+static bool all_stay_away(void)
+{
+	bool away = true;
+
+	for (uint16_t index = CONTROL_RECEIVE; index < device->queue_count; index++)
+		away = stays_away(index) && away;
+	return away;
+}
+
+/* DEVICE_READY, room for answers, and a kick of each queue. */
+static bool control_is_dead(void)
+{
+	static struct virtio_console_control ready = { 0, VIRTIO_CONSOLE_DEVICE_READY, 1 };
+	struct part message = { &ready, sizeof(ready), false };
+	struct used used;
+
+	virtqueue_add(&device->queues[CONTROL_TRANSMIT], &message, 1);
+	offer_messages(FORCED_SIZE);
+	for (uint16_t index = CONTROL_RECEIVE; index < device->queue_count; index++)
+		virtqueue_notify(&device->queues[index]);
+	return !receive(QUIET_NS) && !virtqueue_poll(&device->queues[CONTROL_TRANSMIT], &used);
+}
+
+static void c114_no_control(uint64_t features)
+{
+	bool away;
+
+	virtio_start(device, features);
+	ok(transmit(1, "plain\n", 6), "C114 %s: without MULTIPORT there are two queues that work",
+	   device->name);
+	virtio_negotiate(device, features);
+	virtio_interrupts_setup(device);
+	for (uint16_t index = 0; index < CONTROL_RECEIVE; index++)
+		virtio_queue_setup(device, index, 0);
+	away = all_stay_away();
+	virtio_driver_ok(device);
+	ok(away && control_is_dead(), "C114 %s: setting up others comes to nothing", device->name);
+	/* 2.6.1: a queue of a live device could be set up after that. */
+	for (uint16_t index = CONTROL_RECEIVE; index < device->queue_count; index++) {
+		virtio_select(device, index);
+		common_write16(device, VIRTIO_PCI_COMMON_Q_RESET, 1);
+		away = !common_read16(device, VIRTIO_PCI_COMMON_Q_RESET) && away;
+	}
+	ok(all_stay_away() && away && control_is_dead(), "C114 %s: nor after a reset of theirs",
+	   device->name);
+	ok(virtio_status(device) == VIRTIO_STATUS_LIVE && transmit(1, "plain\n", 6),
+	   "C114 %s: and the two work on", device->name);
 	virtio_reset(device);
 }
 
@@ -105,7 +157,7 @@ static void c112_ports(uint32_t ports)
 	bool right = true;
 
 	virtio_start(device, virtio_usual_features(device) | BIT64(VIRTIO_CONSOLE_F_MULTIPORT));
-	offer_messages();
+	offer_messages(MESSAGES);
 	ok(!receive(QUIET_NS), "C112 %s: nothing is said before DEVICE_READY", device->name);
 	send(0, VIRTIO_CONSOLE_DEVICE_READY, 1);
 	while ((message = receive(count < ports ? ANSWER_NS : QUIET_NS))) {
@@ -166,7 +218,8 @@ static void test(struct virtio_device *found)
 	if (device->type != VIRTIO_ID_CONSOLE)
 		return;
 	c109_emergency();
-	c114_no_control();
+	c114_no_control(0);
+	c114_no_control(virtio_usual_features(device));
 	if (device->offered & BIT64(VIRTIO_CONSOLE_F_SIZE))
 		ok(virtio_config_read16(device, CONFIG(cols)) &&
 			   virtio_config_read16(device, CONFIG(rows)),

@@ -4,8 +4,9 @@
  * window in configuration space: accesses of any width at any offset against a
  * model of what the driver set and of the status machine. What is not a field
  * changes nothing; queues keep their registers from DRIVER_OK or their own
- * enabling on until a reset; rings that can't be served stop the device; a kick
- * reaches the queue whose doorbell it is, and no other.
+ * enabling on until a reset; the last one is there only with a feature; rings
+ * that can't be served stop the device; a kick reaches the queue whose doorbell
+ * it is, and no other.
  */
 #include <linux/virtio_pci.h>
 #include <stdlib.h>
@@ -37,7 +38,8 @@
 #define CONFIG_BYTES 10
 #define WRITABLE_BYTE 8
 #define WRITABLE_MASK 0x0f
-#define OWN_FEATURES (BIT64(3) | BIT64(37))
+#define FEATURE_OF_LAST 3 /* without it there is no last queue */
+#define OWN_FEATURES (BIT64(FEATURE_OF_LAST) | BIT64(37))
 #define OFFERED                                                                                    \
 	(OWN_FEATURES | BIT64(VIRTIO_F_VERSION_1) | BIT64(VIRTIO_F_RING_RESET) |                   \
 	 BIT64(VIRTIO_F_RING_PACKED) | BIT64(VIRTIO_RING_F_INDIRECT_DESC) |                        \
@@ -45,7 +47,7 @@
 
 struct model_queue {
 	uint16_t size, vector;
-	bool enabled, was_reset, live;
+	bool absent, enabled, was_reset, live;
 	uint64_t addresses[3];
 };
 
@@ -95,9 +97,15 @@ static void subject_reset(struct virtio_device *own)
 	config[WRITABLE_BYTE] = initial_byte(WRITABLE_BYTE);
 }
 
+static bool subject_has_queue(const struct virtio_device *own, unsigned index)
+{
+	return index < QUEUES - 1 || virtio_has(own, FEATURE_OF_LAST);
+}
+
 static const struct virtio_type subject_type = {
 	.name = "subject",
 	.id = 0x1e,
+	.has_queue = subject_has_queue,
 	.reset = subject_reset,
 	.kick = subject_kick,
 };
@@ -166,6 +174,12 @@ static void model_reset(void)
 	model.wild = false;
 }
 
+/* Whatever was made of it, nothing is left but what is the transport's. */
+static void model_take_away(struct model_queue *queue)
+{
+	*queue = (struct model_queue){ .absent = true, .vector = queue->vector };
+}
+
 static void model_set_status(uint8_t wanted)
 {
 	uint8_t have = model.status, added = wanted & ~have & 0x8f;
@@ -179,6 +193,8 @@ static void model_set_status(uint8_t wanted)
 	if (!(have & VIRTIO_CONFIG_S_FEATURES_OK))
 		added &= ~VIRTIO_CONFIG_S_DRIVER_OK;
 	model.status |= added;
+	if ((added & VIRTIO_CONFIG_S_FEATURES_OK) && !has(FEATURE_OF_LAST))
+		model_take_away(&model.queues[QUEUES - 1]);
 	for (unsigned i = 0; (added & VIRTIO_CONFIG_S_DRIVER_OK) && i < QUEUES; i++)
 		if (model.queues[i].enabled && !silenced())
 			model_start(&model.queues[i]);
@@ -191,7 +207,7 @@ static uint16_t model_vector(uint64_t value)
 
 static bool changeable(const struct model_queue *queue)
 {
-	return !queue->enabled &&
+	return !queue->absent && !queue->enabled &&
 	       (queue->was_reset || !(model.status & VIRTIO_CONFIG_S_DRIVER_OK));
 }
 
@@ -497,6 +513,8 @@ static void set_up(struct fuzz_input *input)
 
 	if (choice & 1)
 		features &= ~BIT64(VIRTIO_F_RING_PACKED);
+	if (choice >> 5 == 7)
+		features &= ~BIT64(FEATURE_OF_LAST);
 	set(VIRTIO_PCI_COMMON_STATUS, 1, 0);
 	set(VIRTIO_PCI_COMMON_STATUS, 1, 3);
 	for (unsigned i = 0; i < 2; i++) {

@@ -172,17 +172,26 @@ void driver_destroy(struct driver *driver)
 
 /* ---- Bring-up and reset ---- */
 
+#define BEGUN (VIRTIO_CONFIG_S_ACKNOWLEDGE | VIRTIO_CONFIG_S_DRIVER)
+#define AGREED (BEGUN | VIRTIO_CONFIG_S_FEATURES_OK)
+#define LIVE (AGREED | VIRTIO_CONFIG_S_DRIVER_OK)
+
+static void write_features(struct driver *driver, uint64_t features)
+{
+	struct virtio_device *device = driver->device;
+
+	virtio_set_status(device, VIRTIO_CONFIG_S_ACKNOWLEDGE);
+	virtio_set_status(device, BEGUN);
+	virtio_set_driver_features(device, 0, (uint32_t)features);
+	virtio_set_driver_features(device, 1, (uint32_t)(features >> 32));
+}
+
 bool driver_negotiate(struct driver *driver, uint64_t features)
 {
 	struct virtio_device *device = driver->device;
-	uint8_t status = VIRTIO_CONFIG_S_ACKNOWLEDGE;
 
-	virtio_set_status(device, status);
-	status |= VIRTIO_CONFIG_S_DRIVER;
-	virtio_set_status(device, status);
-	virtio_set_driver_features(device, 0, (uint32_t)features);
-	virtio_set_driver_features(device, 1, (uint32_t)(features >> 32));
-	virtio_set_status(device, status | VIRTIO_CONFIG_S_FEATURES_OK);
+	write_features(driver, features);
+	virtio_set_status(device, AGREED);
 	return virtio_get_status(device) & VIRTIO_CONFIG_S_FEATURES_OK;
 }
 
@@ -245,11 +254,41 @@ void driver_begin(struct driver *driver)
 
 	assert_true(driver_negotiate(driver, device->offered & ~driver->config.refused));
 	for (unsigned i = 0; i < device->queue_count; i++)
+		if (virtio_queue_size(device, i))
+			driver_set_up_queue(driver, i, driver->config.queue_size);
+	virtio_set_status(device, LIVE);
+	assert_int_equal(virtio_get_status(device), LIVE);
+}
+
+void driver_begin_early(struct driver *driver)
+{
+	struct virtio_device *device = driver->device;
+
+	write_features(driver, device->offered & ~driver->config.refused);
+	for (unsigned i = 0; i < device->queue_count; i++)
 		driver_set_up_queue(driver, i, driver->config.queue_size);
-	virtio_set_status(device, virtio_get_status(device) | VIRTIO_CONFIG_S_DRIVER_OK);
-	assert_int_equal(virtio_get_status(device),
-			 VIRTIO_CONFIG_S_ACKNOWLEDGE | VIRTIO_CONFIG_S_DRIVER |
-				 VIRTIO_CONFIG_S_FEATURES_OK | VIRTIO_CONFIG_S_DRIVER_OK);
+	virtio_set_status(device, AGREED);
+	virtio_set_status(device, LIVE);
+	assert_int_equal(virtio_get_status(device), LIVE);
+}
+
+void driver_expect_absent(struct driver *driver, unsigned index)
+{
+	struct virtio_device *device = driver->device;
+
+	for (unsigned again = 0; again < 2; again++) {
+		assert_int_equal(virtio_queue_size(device, index), 0);
+		assert_false(virtio_queue_enabled(device, index));
+		assert_false(virtio_queue_resetting(device, index));
+		for (unsigned part = VIRTIO_RING_DESC; part <= VIRTIO_RING_USED; part++) {
+			assert_int_equal(virtio_queue_address(device, index, part), 0);
+			virtio_queue_set_address(device, index, part,
+						 DRIVER_MEMORY_GPA + part * 4096);
+		}
+		virtio_queue_reset(device, index);
+		virtio_queue_set_size(device, index, 8);
+		virtio_queue_enable(device, index);
+	}
 }
 
 static void nap(void)

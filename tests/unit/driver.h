@@ -118,12 +118,16 @@ bool driver_offers_packed(void);
 struct driver *driver_create(const struct driver_config *config);
 void driver_destroy(struct driver *driver);
 
-/* From reset to DRIVER_OK in the steps of 3.1.1; every queue is set up. */
+/* From reset to DRIVER_OK in the steps of 3.1.1; every queue that is there is set up. */
 void driver_begin(struct driver *driver);
+/* The same by a driver that sets up all queues before it says what it takes. */
+void driver_begin_early(struct driver *driver);
 /* One step of it: ACKNOWLEDGE to FEATURES_OK; whether the device took `features`. */
 bool driver_negotiate(struct driver *driver, uint64_t features);
 /* Another: allocates rings of `size` (0: as it is), sets addresses, enables. */
 void driver_set_up_queue(struct driver *driver, unsigned index, uint16_t size);
+/* That there is no such queue, nor after all that a driver can do to have one. */
+void driver_expect_absent(struct driver *driver, unsigned index);
 
 /* Writes status 0 and waits until it reads 0. Rings are forgotten; driver_begin() again. */
 void driver_reset(struct driver *driver);

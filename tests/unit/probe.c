@@ -91,6 +91,11 @@ static uint64_t probe_features_missing(uint64_t features)
 	return features & BIT64(PROBE_F_A) ? BIT64(PROBE_F_B) & ~features : 0;
 }
 
+static bool probe_has_queue(const struct virtio_device *device, unsigned index)
+{
+	return !(container_of(device, struct probe, device)->absent & 1u << index);
+}
+
 static int probe_ready(struct virtio_device *device)
 {
 	probe_from(device)->counts.ready++;
@@ -152,6 +157,7 @@ const struct virtio_type virtio_probe = {
 	.create = probe_create,
 	.destroy = probe_destroy,
 	.features_missing = probe_features_missing,
+	.has_queue = probe_has_queue,
 	.ready = probe_ready,
 	.config_written = probe_config_written,
 	.reset = probe_reset,

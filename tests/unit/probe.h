@@ -39,6 +39,7 @@ struct probe {
 	struct probe_counts counts;
 	uint8_t config[PROBE_CONFIG_BYTES];
 	bool refuse_ready;
+	unsigned absent; /* bits: queues that are not there with features that were taken */
 	size_t written_offset, written_length;
 	uint8_t log[PROBE_LOG]; /* by which queue each chain was served; one worker */
 	unsigned logged;

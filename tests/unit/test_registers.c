@@ -559,6 +559,42 @@ static void queues_out_of_range_are_not_there(void **state)
 	expect_service(driver, 0);
 }
 
+/* Not even one that the driver had set up before it said what it takes, with a buffer in it. */
+static void queues_without_their_feature_are_not_there(void **state)
+{
+	struct driver *driver = *state;
+	struct virtio_device *device = driver->device;
+	struct driver_part part = driver_in(driver, 8);
+
+	probe_of(driver)->absent = 1u << 1;
+	assert_true(driver_negotiate(driver, device->offered));
+	driver_expect_absent(driver, 1);
+	driver_reset(driver);
+	driver_begin_early(driver);
+	assert_true(driver_add(&driver->queues[1], &part, 1) >= 0);
+	driver_publish(&driver->queues[1]);
+	for (unsigned again = 0; again < 2; again++) {
+		driver_expect_absent(driver, 1);
+		driver_kick_always(&driver->queues[1]);
+		expect_service(driver, 0);
+		expect_service(driver, 2);
+		assert_true(virtqueue_drained(&device->queues[1]));
+		assert_false(driver_has_used(&driver->queues[1]));
+		assert_int_equal(virtio_device_pause(device, DRIVER_TIMEOUT_MS), 0);
+		driver_expect_absent(driver, 1);
+		virtio_device_resume(device);
+	}
+	assert_int_equal(virtio_get_status(device), LIVE);
+
+	driver_reset(driver); /* the next driver may take more */
+	assert_int_equal(virtio_queue_size(device, 1), VIRTQUEUE_MAX);
+	assert_int_equal(virtio_queue_address(device, 1, VIRTIO_RING_DESC), 0);
+	assert_false(virtio_queue_enabled(device, 1));
+	probe_of(driver)->absent = 0;
+	driver_begin(driver);
+	expect_service(driver, 1);
+}
+
 static void enabled_queues_keep_their_values(void **state)
 {
 	struct driver *driver = *state;
@@ -1007,6 +1043,7 @@ int main(void)
 		TEST(failure_races_with_the_driver),
 		TEST(sizes_are_powers_of_two_within_bounds),
 		TEST(queues_out_of_range_are_not_there),
+		TEST(queues_without_their_feature_are_not_there),
 		TEST(enabled_queues_keep_their_values),
 		TEST(queues_wait_for_a_device_reset),
 		TEST(a_queue_is_reset_alone),
