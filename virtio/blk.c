@@ -312,6 +312,12 @@ static void blk_features_ok(struct virtio_device *device)
 		blk_set_writeback(blk_of(device), false);
 }
 
+/* 5.2.2 */
+static bool blk_has_queue(const struct virtio_device *device, unsigned index)
+{
+	return index == 0 || virtio_has(device, VIRTIO_BLK_F_MQ);
+}
+
 static int blk_ready(struct virtio_device *device)
 {
 	blk_set_durable(blk_of(device));
@@ -569,6 +575,7 @@ const struct virtio_type virtio_blk = {
 	.create = blk_create,
 	.destroy = blk_destroy,
 	.features_ok = blk_features_ok,
+	.has_queue = blk_has_queue,
 	.ready = blk_ready,
 	.config_written = blk_config_written,
 	.reset = blk_reset,

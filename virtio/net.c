@@ -191,19 +191,29 @@ void net_link_lost(struct net *net, int error)
 
 /* ---- Queues: receive and transmit of each pair, then control ---- */
 
-/* 5.1.2: the control queue follows the pairs that the driver knows of. */
-static bool is_control(const struct net *net, const struct virtqueue *queue)
+/* 5.1.2: it follows the pairs that the driver knows of. */
+static unsigned control_index(const struct net *net)
 {
-	unsigned pairs = virtio_has(&net->device, VIRTIO_NET_F_MQ) ? net->pair_count : 1;
-
-	return queue->index == 2 * pairs;
+	return virtio_has(&net->device, VIRTIO_NET_F_MQ) ? 2 * net->pair_count : 2;
 }
 
+static bool net_has_queue(const struct virtio_device *device, unsigned index)
+{
+	unsigned control = control_index(container_of(device, struct net, device));
+
+	return index < control ||
+	       (index == control && virtio_has(device, VIRTIO_NET_F_CTRL_VQ));
+}
+
+static bool is_control(const struct net *net, const struct virtqueue *queue)
+{
+	return queue->index == control_index(net);
+}
+
+/* Of any but the control queue. */
 static struct net_pair *pair_of(struct net *net, const struct virtqueue *queue)
 {
-	unsigned index = queue->index / 2;
-
-	return index < net->pair_count ? &net->pairs[index] : NULL;
+	return &net->pairs[queue->index / 2];
 }
 
 static bool is_receive(const struct virtqueue *queue)
@@ -214,13 +224,14 @@ static bool is_receive(const struct virtqueue *queue)
 static void net_start(struct virtqueue *queue)
 {
 	struct net *net = net_of(queue->device);
-	struct net_pair *pair = pair_of(net, queue);
+	struct net_pair *pair;
 	int error;
 
-	if (is_control(net, queue))
+	if (is_control(net, queue)) {
 		net_control_start(net, queue);
-	if (is_control(net, queue) || !pair)
 		return;
+	}
+	pair = pair_of(net, queue);
 	if (is_receive(queue))
 		net_receive_start(pair, queue);
 	else
@@ -234,25 +245,23 @@ static void net_start(struct virtqueue *queue)
 static void net_kick(struct virtqueue *queue)
 {
 	struct net *net = net_of(queue->device);
-	struct net_pair *pair = pair_of(net, queue);
 
-	if (is_control(net, queue) && virtio_has(&net->device, VIRTIO_NET_F_CTRL_VQ))
+	if (is_control(net, queue))
 		net_control_kick(net);
-	else if (is_control(net, queue) || !pair)
-		return; /* a queue that the driver was not given: its buffers stay its own */
 	else if (is_receive(queue))
-		net_receive_kick(pair);
+		net_receive_kick(pair_of(net, queue));
 	else
-		net_transmit_kick(pair);
+		net_transmit_kick(pair_of(net, queue));
 }
 
 static void net_stop(struct virtqueue *queue)
 {
 	struct net *net = net_of(queue->device);
-	struct net_pair *pair = pair_of(net, queue);
+	struct net_pair *pair;
 
-	if (is_control(net, queue) || !pair)
+	if (is_control(net, queue))
 		return;
+	pair = pair_of(net, queue);
 	if (is_receive(queue))
 		net_receive_stop(pair);
 	else
@@ -488,6 +497,7 @@ const struct virtio_type virtio_net = {
 	.create = net_create,
 	.destroy = net_destroy,
 	.features_missing = net_features_missing,
+	.has_queue = net_has_queue,
 	.ready = net_ready,
 	.reset = net_reset,
 

@@ -49,6 +49,7 @@ static struct {
 	unsigned writers[SECTORS]; /* requests under way */
 	uint64_t changes[SECTORS]; /* requests that were added */
 	struct request requests[QUEUES][GUEST_HEADS_MAX];
+	unsigned queue_count; /* that the driver was given */
 	unsigned faults;
 	bool held;
 } disk;
@@ -390,11 +391,11 @@ static void settle(struct fuzz_input *input)
 	played_ring_hold(false);
 	if (disk.device.paused)
 		fuzz_device_pause(&disk.device);
-	for (unsigned i = 0; i < QUEUES; i++)
+	for (unsigned i = 0; i < disk.queue_count; i++)
 		fuzz_queue_publish(&disk.device.guest.queues[i]);
 	fuzz_device_run(&disk.device);
 	fuzz_device_end_all(&disk.device, input);
-	for (unsigned i = 0; i < QUEUES; i++) {
+	for (unsigned i = 0; i < disk.queue_count; i++) {
 		take(input, i);
 		fuzz_check(disk.device.guest.queues[i].free == disk.device.guest.queues[i].size);
 	}
@@ -417,7 +418,8 @@ static void begin(struct fuzz_input *input)
 	choose_io(choice);
 	disk.held = choice & 4;
 	played_ring_hold(disk.held);
-	fuzz_device_begin(&disk.device, input, features & ~refused, queues, QUEUES);
+	disk.queue_count = refused == BIT64(VIRTIO_BLK_F_MQ) ? 1 : QUEUES;
+	fuzz_device_begin(&disk.device, input, features & ~refused, queues, disk.queue_count);
 }
 
 /* What was under way may have happened or not. */
@@ -446,7 +448,7 @@ static void end_some(struct fuzz_input *input)
 static void step(struct fuzz_input *input)
 {
 	uint8_t choice = fuzz_u8(input);
-	unsigned index = choice & 1;
+	unsigned index = choice % disk.queue_count;
 
 	switch ((choice >> 1) % 16) {
 	case 0 ... 5:

@@ -826,6 +826,35 @@ static void test_multiqueue(void **state)
 	free(expected);
 }
 
+/* 5.2.2 */
+static void test_multiqueue_refused(void **state)
+{
+	char text[128];
+	struct driver_config config = { .type = &virtio_blk, .options = text,
+					.refused = BIT64(VIRTIO_BLK_F_MQ) };
+	struct driver_part parts[3];
+	struct driver *driver;
+
+	(void)state;
+	make_disk(disk_path);
+	snprintf(text, sizeof(text), "%s,queues=3", disk_path);
+	driver = driver_create(&config);
+	driver_begin_early(driver);
+	for (unsigned i = 1; i < 3; i++) {
+		parts[0] = header_of(driver, VIRTIO_BLK_T_IN, 0);
+		parts[1] = driver_in(driver, 4096);
+		parts[2] = status_of(driver);
+		assert_true(driver_add(&driver->queues[i], parts, 3) >= 0);
+		driver_publish(&driver->queues[i]);
+		driver_expect_absent(driver, i);
+		driver_kick_always(&driver->queues[i]);
+	}
+	check_read(&driver->queues[0], 0, 4096);
+	for (unsigned i = 1; i < 3; i++)
+		assert_false(driver_has_used(&driver->queues[i]));
+	driver_destroy(driver);
+}
+
 static void test_thousands_of_flushes(void **state)
 {
 	struct driver *driver = start(disk_path, "", 0);
@@ -920,6 +949,7 @@ int main(void)
 		cmocka_unit_test(test_refused_options),
 		cmocka_unit_test(test_worker_count),
 		cmocka_unit_test(test_multiqueue),
+		cmocka_unit_test(test_multiqueue_refused),
 		cmocka_unit_test(test_thousands_of_flushes),
 		cmocka_unit_test(test_reset_in_flight),
 		cmocka_unit_test(test_image_cut_under_us),

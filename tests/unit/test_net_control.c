@@ -210,7 +210,10 @@ static void works_with_no_feature(void **state)
 	frame_make(buffer, 100, 1);
 	tx_post(rig, 0, buffer, 100, 1);
 	tx_reap(rig, 0, 1);
-	/* A queue that was not negotiated is not served. */
+	/* A queue that was not negotiated is not there, nor served. */
+	driver_reset(rig->driver);
+	driver_begin_early(rig->driver);
+	driver_expect_absent(rig->driver, 2);
 	assert_true(driver_add(&rig->driver->queues[2], parts, 2) >= 0);
 	driver_publish(&rig->driver->queues[2]);
 	driver_kick_always(&rig->driver->queues[2]);
@@ -515,6 +518,32 @@ static void finds_its_control_queue(void **state)
 	(void)state;
 }
 
+/* 5.1.2: nor are there other pairs for it. */
+static void has_no_pair_that_was_not_asked_for(void **state)
+{
+	struct rig *rig = rig_begin(&(struct rig_config){
+		.pairs = 4, .workers = 2, .refused = BIT64(VIRTIO_NET_F_MQ) });
+	size_t bytes;
+
+	driver_reset(rig->driver);
+	driver_begin_early(rig->driver);
+	for (unsigned i = 3; i < rig->driver->device->queue_count; i++)
+		driver_expect_absent(rig->driver, i);
+	frame_make(buffer, 70, 1);
+	for (unsigned pair = 1; pair < 4; pair++) {
+		tx_post(rig, pair, buffer, 70, 1);
+		driver_kick_always(rig_tx(rig, pair));
+		assert_false(wire_receive(rig, pair, &(struct virtio_net_hdr_v1){ 0 }, buffer,
+					  &bytes, RIG_QUIET_MS));
+		assert_false(driver_has_used(rig_tx(rig, pair)));
+	}
+	assert_int_equal(set_mode(rig, VIRTIO_NET_CTRL_RX_PROMISC, 1), VIRTIO_NET_OK);
+	rx_post(rig, 0, 10, 128);
+	rx_expect(rig, 0, 60, 1);
+	rig_destroy(rig);
+	(void)state;
+}
+
 /* Commands under way, on several workers, while the device is reset. */
 static void resets_amid_commands(void **state)
 {
@@ -560,6 +589,7 @@ int main(void)
 		cmocka_unit_test(takes_tables_of_all_sizes),
 		cmocka_unit_test(uses_as_many_pairs_as_asked),
 		cmocka_unit_test(finds_its_control_queue),
+		cmocka_unit_test(has_no_pair_that_was_not_asked_for),
 		cmocka_unit_test(resets_amid_commands),
 	};
 
