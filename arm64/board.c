@@ -266,7 +266,8 @@ static int dump_tree(const char *path, const void *tree, size_t bytes)
 	ssize_t moved;
 
 	if (fd < 0)
-		return fail_errno("--dump-dtb: %s: open", path);
+		return fail(errno, "--dump-dtb: %s: open: %s; %s", path, strerror(errno),
+			    fd_open_advice(errno));
 	moved = keep_private(fd);
 	if (!moved)
 		moved = fd_write_full(fd, tree, bytes);

@@ -77,6 +77,27 @@ bool fd_may_be_free_soon(unsigned *tries)
 	return true;
 }
 
+const char *fd_open_advice(int error)
+{
+	switch (error) {
+	case ENOENT:
+	case ENOTDIR:
+	case ENAMETOOLONG:
+	case ELOOP:
+		return "check the path";
+	case EACCES:
+	case EPERM:
+		return "let this user open it";
+	case EISDIR:
+		return "name a file in it";
+	case EMFILE:
+	case ENFILE:
+		return "raise the limit of open files (ulimit -n)";
+	default:
+		return "see what it is, or name another";
+	}
+}
+
 void fd_close(int *fd)
 {
 	if (*fd >= 0)

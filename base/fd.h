@@ -43,6 +43,9 @@ bool fd_in_memory(int fd);
  */
 bool fd_may_be_free_soon(unsigned *tries);
 
+/* What to do about a file that could not be opened: half a sentence, to stand behind the error. */
+const char *fd_open_advice(int error);
+
 /* Closes *fd if it is >= 0 and sets it to -1. */
 void fd_close(int *fd);
 

@@ -24,9 +24,11 @@ static int check_type(const struct boot_file *file, const struct stat *status)
 		return fail(EISDIR, "%s: %s: is a directory; name the file in it", file->role,
 			    file->path);
 	if (!S_ISREG(status->st_mode))
-		return fail(EINVAL, "%s: %s: not a regular file", file->role, file->path);
+		return fail(EINVAL, "%s: %s: not a regular file; copy it to one", file->role,
+			    file->path);
 	if (status->st_size <= 0)
-		return fail(EINVAL, "%s: %s: the file is empty", file->role, file->path);
+		return fail(EINVAL, "%s: %s: the file is empty; name another, or make it anew",
+			    file->role, file->path);
 	return 0;
 }
 
@@ -39,7 +41,8 @@ int boot_file_open(struct boot_file *file, const char *role, const char *path)
 	/* Not to hang on a FIFO; of no consequence to a regular file. */
 	file->fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 	if (file->fd < 0)
-		return fail_errno("%s: %s: open", role, path);
+		return fail(errno, "%s: %s: open: %s; %s", role, path, strerror(errno),
+			    fd_open_advice(errno));
 	if (fstat(file->fd, &status)) {
 		error = fail_errno("%s: %s: fstat", role, path);
 		goto close;
@@ -103,8 +106,8 @@ int boot_file_read(const struct boot_file *file, uint64_t offset, void *buffer, 
 		return fail((int)-moved, "%s: %s: read: %s", file->role, file->path,
 			    strerror((int)-moved));
 	if ((uint64_t)moved < length)
-		return fail(EINVAL, "%s: %s: the file became shorter while it was read",
-			    file->role, file->path);
+		return fail(EINVAL, "%s: %s: the file became shorter while it was read; try "
+			    "again when it is whole", file->role, file->path);
 	return 0;
 }
 

@@ -13,8 +13,8 @@ int request_line_init(struct request_line *line)
 	line->request = REQUEST_NONE;
 	line->event_fd = event_fd_create();
 	if (line->event_fd < 0)
-		return fail_host(-line->event_fd, "machine: eventfd: %s",
-				 strerror(-line->event_fd));
+		return fail_host(-line->event_fd, "machine: eventfd: %s; raise the limit of open "
+				 "files (ulimit -n)", strerror(-line->event_fd));
 	return 0;
 }
 

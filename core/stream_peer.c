@@ -48,7 +48,8 @@ static int open_file(struct stream *stream, int *in_fd, int *out_fd)
 	}
 	*out_fd = open(path, flags | O_CLOEXEC, 0644);
 	if (*out_fd < 0)
-		return fail_errno("%s: open %s", name, path);
+		return fail(errno, "%s: open %s: %s; %s", name, path, strerror(errno),
+			    fd_open_advice(errno));
 	if (both)
 		*in_fd = *out_fd;
 	return 0;
@@ -125,15 +126,17 @@ static int open_socket(struct stream *stream, const char *path)
 	strcpy(address.sun_path, path);
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (fd < 0)
-		return fail_host_errno("%s: socket", stream->config.name);
+		return fail_host(errno, "%s: socket: %s; raise the limit of open files (ulimit -n)",
+				 stream->config.name, strerror(errno));
 	stream->listen_fd = fd;
 	/* Whoever connects is at the guest's console: the mode is set before there is a name. */
 	if (fchmod(fd, 0600))
 		return fail_host_errno("%s: keep others from its socket", stream->config.name);
 	error = socket_bind(fd, &address);
 	if (error)
-		return fail(-error, "%s: bind %s: %s", stream->config.name, path,
-			    strerror(-error));
+		return fail(-error, "%s: bind %s: %s; %s", stream->config.name, path,
+			    strerror(-error), error == -EADDRINUSE ?
+			    "end who listens there, or name another path" : fd_open_advice(-error));
 	stream->socket_path = path;
 	if (listen(fd, CLIENTS_WAITING) < 0)
 		return fail_errno("%s: listen on %s", stream->config.name, path);

@@ -47,7 +47,9 @@ static int kvm_open(struct vm *vm)
 		return fail_host(errno, "%s: %s; join its group ('sudo usermod -aG kvm $USER', "
 				 "then log in again) or run as root", path, strerror(errno));
 	if (vm->kvm_fd < 0)
-		return fail_host_errno("%s: open", path);
+		return fail_host(errno, "%s: open: %s; %s", path, strerror(errno),
+				 errno == EMFILE || errno == ENFILE ? fd_open_advice(errno) :
+				 "name the KVM device with --dev");
 	version = ioctl(vm->kvm_fd, KVM_GET_API_VERSION, 0);
 	if (version < 0)
 		return fail_host(ENODEV, "%s: not a KVM device; name the right one with --dev",
@@ -101,7 +103,9 @@ static int vm_open(struct vm *vm)
 		return fail_host(errno, "%s: another hypervisor holds the processor's "
 				 "virtualization; stop it first", vm->config.dev_path);
 	if (fd < 0)
-		return fail_host_errno("%s: create a VM", vm->config.dev_path);
+		return fail_host(errno, "%s: create a VM: %s; %s", vm->config.dev_path,
+				 strerror(errno), errno == EMFILE || errno == ENFILE ?
+				 fd_open_advice(errno) : "the kernel's log (dmesg) may say why");
 	vm->kvm = (struct kvm_call){ fd, control_vm };
 	return 0;
 }

@@ -14,8 +14,8 @@ static int irq_open(struct board_irq *irq, struct irq_router *router, uint32_t g
 	irq->gsi = gsi;
 	irq->event_fd = event_fd_create();
 	if (irq->event_fd < 0)
-		return fail_host(-irq->event_fd, "interrupt %u: eventfd: %s", gsi,
-				 strerror(-irq->event_fd));
+		return fail_host(-irq->event_fd, "interrupt %u: eventfd: %s; raise the limit "
+				 "of open files (ulimit -n)", gsi, strerror(-irq->event_fd));
 	error = irq_router_attach(router, gsi, irq->event_fd);
 	if (error) {
 		fd_close(&irq->event_fd);

@@ -173,8 +173,8 @@ int intx_init(struct intx *intx, const struct intx_config *config)
 		.task.run = update_task_run,
 	};
 	if (intx->event_fd < 0 || intx->resample_fd < 0 || !intx->causes) {
-		error = fail_host(ENOMEM, "%s: INTx: out of memory or file descriptors",
-				  intx->name);
+		error = fail_host(ENOMEM, "%s: INTx: out of memory or file descriptors; raise the "
+				  "limit of open files (ulimit -n)", intx->name);
 		goto failed;
 	}
 	error = irq_router_attach_level(intx->irqs, intx->gsi, intx->event_fd, intx->resample_fd);

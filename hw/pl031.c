@@ -178,7 +178,8 @@ static int alarm_open(struct pl031 *pl031)
 	pl031->timer_watch.ready = alarm_expired;
 	pl031->timer_fd = timerfd_create(CLOCK_REALTIME, TFD_NONBLOCK | TFD_CLOEXEC);
 	if (pl031->timer_fd < 0)
-		return fail_host_errno("clock: timerfd");
+		return fail_host(errno, "clock: timerfd: %s; raise the limit of open files "
+				 "(ulimit -n)", strerror(errno));
 	pl031->timer_slot = worker_add_file(worker, pl031->timer_fd);
 	error = pl031->timer_slot < 0 ? pl031->timer_slot : 0;
 	if (!error)

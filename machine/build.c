@@ -63,7 +63,8 @@ static int signals_open(struct machine *machine)
 	pthread_sigmask(SIG_BLOCK, &set, &machine->old_signals);
 	machine->signal_fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
 	if (machine->signal_fd < 0)
-		return fail_host_errno("machine: signalfd");
+		return fail_host(errno, "machine: signalfd: %s; raise the limit of open files "
+				 "(ulimit -n)", strerror(errno));
 	return 0;
 }
 

@@ -228,7 +228,8 @@ static int call_connect(const char *name)
 		return fail(ENAMETOOLONG, "name '%s': the path of its socket is too long", name);
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (fd < 0)
-		return fail_host_errno("name '%s': socket", name);
+		return fail_host(errno, "name '%s': socket: %s; raise the limit of open files "
+				 "(ulimit -n)", name, strerror(errno));
 	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof(timeout));
 	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof(timeout));
 	if (!connect_whatever_comes(fd, &address))

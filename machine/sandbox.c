@@ -29,6 +29,7 @@
 
 #include "base/build.h"
 #include "base/bytes.h"
+#include "base/fd.h"
 #include "base/log.h"
 #include "core/arch.h"
 #include "core/landlock.h"
@@ -256,10 +257,12 @@ int sandbox_drop_privileges(const struct sandbox *sandbox)
 	errno = 0;
 	user = getpwnam(name);
 	if (!user)
-		return fail(errno ? errno : ENOENT, "--user: %s: no such user", name);
+		return fail(errno ? errno : ENOENT, "--user: %s: no such user; see 'getent passwd'",
+			    name);
 	if (setgroups(0, NULL) || setresgid(user->pw_gid, user->pw_gid, user->pw_gid) ||
 	    setresuid(user->pw_uid, user->pw_uid, user->pw_uid))
-		return fail_host_errno("--user: %s: become this user", name);
+		return fail_host(errno, "--user: %s: become this user: %s; allow CAP_SETUID and "
+				 "CAP_SETGID, or run without it", name, strerror(errno));
 	return 0;
 }
 
@@ -431,8 +434,9 @@ static int file_system_leave(const struct directories *directories)
 			  "system call filters alone");
 		return 0;
 	}
-	return error ? fail_host(-error, "sandbox: Landlock: %s; run with --sandbox=off",
-				 strerror(-error)) : 0;
+	return error ? fail_host(-error, "sandbox: Landlock: %s; %s", strerror(-error),
+				 error == -EMFILE || error == -ENFILE ? fd_open_advice(-error) :
+				 "run with --sandbox=off") : 0;
 }
 
 int sandbox_confine(const struct sandbox *sandbox)

@@ -215,8 +215,9 @@ static int given_identify(struct tap *tap, const struct tap_config *config, int 
 	struct ifreq request = { 0 };
 
 	if (ioctl(fd, TUNGETIFF, &request) < 0)
-		return fail_errno("%s: file descriptor %d is no tap", config->device,
-				  config->fd);
+		return fail(errno, "%s: file descriptor %d is no tap: %s; give the number of one "
+			    "that is open, or name it by tapif", config->device, config->fd,
+			    strerror(errno));
 	snprintf(tap->link.name, sizeof(tap->link.name), "%s", request.ifr_name);
 	tap->flags = request.ifr_flags;
 	if (!(tap->flags & IFF_TAP))
@@ -233,8 +234,12 @@ static int tap_add_given(struct tap *tap, const struct tap_config *config)
 	int fd = fcntl(config->fd, F_DUPFD_CLOEXEC, 0);
 	int error;
 
+	if (fd < 0 && errno == EBADF)
+		return fail(errno, "%s: file descriptor %d: %s; have whoever starts ringvm open "
+			    "a tap there", config->device, config->fd, strerror(errno));
 	if (fd < 0)
-		return fail_errno("%s: file descriptor %d", config->device, config->fd);
+		return fail(errno, "%s: file descriptor %d: %s; %s", config->device, config->fd,
+			    strerror(errno), fd_open_advice(errno));
 	error = given_identify(tap, config, fd);
 	if (error) {
 		close(fd);

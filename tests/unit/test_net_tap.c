@@ -30,6 +30,7 @@
 #include "base/fd.h"
 #include "net/interface.h"
 #include "net/link_file.h"
+#include "tests/unit/message.h"
 #include "virtio/net.h"
 #include "virtio/net_device.h"
 
@@ -636,6 +637,14 @@ static void says_why_it_can_not_open(void **state)
 	assert_int_equal(open_with("tapif=t1,host_ip=10.1.2.3/33", &device), -EINVAL);
 	assert_int_equal(open_with("tapif=t1,host_ip=10.1.2.3/", &device), -EINVAL);
 	assert_int_equal(open_with("tapif=t1,host_ip=1000.1000.1000.1000", &device), -EINVAL);
+	message_begin();
+	assert_int_equal(open_with("fd=9999", &device), -EBADF);
+	assert_true(message_end("net0: file descriptor 9999: Bad file descriptor; have whoever "
+				"starts ringvm open a tap there\n"));
+	message_begin();
+	assert_int_equal(open_with("fd=2", &device), -ENOTTY);
+	assert_true(message_end("net0: file descriptor 2 is no tap: Inappropriate ioctl for device; "
+				"give the number of one that is open, or name it by tapif\n"));
 
 	/* Without the right to the device file, then without that to make interfaces. */
 	for (unsigned i = 0; i < 2; i++) {

@@ -22,6 +22,7 @@
 #include "base/bytes.h"
 #include "base/fd.h"
 #include "core/stream.h"
+#include "tests/unit/message.h"
 
 #define TIMEOUT_MS 20000
 #define FLUSH_NS UINT64_C(1000000000)
@@ -357,12 +358,25 @@ static void test_paths_that_can_not_be(void **state)
 	char long_path[256] = "unix:";
 
 	(void)state;
+	message_begin();
 	assert_int_equal(open_path("/nonexistent/directory/file"), -ENOENT);
+	assert_true(message_end("open /nonexistent/directory/file: No such file or directory; "
+				"check the path\n"));
+	message_begin();
 	assert_int_equal(open_path(directory), -EISDIR);
+	assert_true(message_end(": Is a directory; name a file in it\n"));
 	assert_int_equal(open_path("unix:"), -EINVAL);
 	memset(long_path + 5, 'x', sizeof(long_path) - 6);
 	assert_int_equal(open_path(long_path), -EINVAL);
+	message_begin();
 	assert_int_equal(open_path("unix:/nonexistent/directory/socket"), -ENOENT);
+	assert_true(message_end("bind /nonexistent/directory/socket: No such file or directory; "
+				"check the path\n"));
+	/* It is no socket, so it is not taken for one that was left. */
+	message_begin();
+	assert_int_equal(open_path("unix:/dev/null"), -EADDRINUSE);
+	assert_true(message_end(": Address already in use; end who listens there, or name another "
+				"path\n"));
 }
 
 static void test_fifo_waits_for_its_reader(void **state)
