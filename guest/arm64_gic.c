@@ -55,7 +55,7 @@ static struct {
 	uint64_t distributor, cpu_interface, redistributors, redistributor_bytes, frame;
 	uint64_t next_spi; /* of the GICv2M frame */
 } gic;
-static volatile uint64_t line_counts[LINES];
+static volatile uint64_t line_counts[MESSAGE_CPUS][LINES];
 static void (*line_hooks[LINES])(void);
 static uint8_t spi_lines[SPI_LAST + 1], sgi_lines[SGIS];
 static unsigned next_line = 1, next_sgi;
@@ -66,7 +66,11 @@ volatile struct arm64_abort arm64_abort;
 
 static void line_taken(unsigned line)
 {
-	__atomic_fetch_add(&line_counts[line], 1, __ATOMIC_RELAXED);
+	unsigned cpu = arm64_cpu_self();
+
+	if (cpu >= MESSAGE_CPUS)
+		cpu = MESSAGE_CPUS - 1;
+	__atomic_fetch_add(&line_counts[cpu][line], 1, __ATOMIC_RELAXED);
 	if (line_hooks[line])
 		line_hooks[line]();
 }
@@ -266,9 +270,9 @@ static void spi_enable(unsigned spi, unsigned line, unsigned cpu, bool level)
 /* A frame's pins are given out once: the same one again for the same line and processor. */
 static struct message frame_message(unsigned line, unsigned cpu)
 {
-	static uint16_t spis[LINES][2];
+	static uint16_t spis[LINES][MESSAGE_CPUS];
 
-	if (cpu > 1 || gic.next_spi > SPI_LAST)
+	if (cpu >= MESSAGE_CPUS || gic.next_spi > SPI_LAST)
 		bail_out("no pin left for messages");
 	if (!spis[line][cpu]) {
 		spis[line][cpu] = (uint16_t)gic.next_spi++;
@@ -291,7 +295,16 @@ struct message arch_line_message(unsigned line, unsigned cpu)
 
 uint64_t arch_line_count(unsigned line)
 {
-	return line_counts[line];
+	uint64_t count = 0;
+
+	for (unsigned cpu = 0; cpu < MESSAGE_CPUS; cpu++)
+		count += line_counts[cpu][line];
+	return count;
+}
+
+uint64_t arch_line_count_on(unsigned line, unsigned cpu)
+{
+	return line_counts[cpu][line];
 }
 
 void arch_line_hook(unsigned line, void (*hook)(void))

@@ -36,10 +36,9 @@
 #define COMMAND_INVALL 0x0d
 
 #define DEVICES	   32 /* of bus 0, their first functions */
-#define EVENT_BITS 9  /* line, and one of two processors */
+#define EVENT_BITS 9 /* line, and one of MESSAGE_CPUS */
 #define EVENTS	   (1u << EVENT_BITS)
 #define LINE_BITS  8
-#define CPUS	   2
 #define ID_BITS	   15 /* of interrupts: 8192 and DEVICES * EVENTS more */
 #define LPIS	   (DEVICES * EVENTS)
 #define LPI_ON	   0xa1
@@ -48,7 +47,7 @@ static struct {
 	uint64_t gpa;
 	uint8_t *commands, *properties;
 	uint64_t written;
-	uint64_t target[CPUS]; /* as commands name a redistributor */
+	uint64_t target[MESSAGE_CPUS]; /* as commands name a redistributor */
 } its;
 static bool given[EVENTS];
 
@@ -113,7 +112,7 @@ void arm64_its_init_cpu(uint64_t redistributor_gpa)
 	unsigned cpu = arm64_cpu_self();
 	uint64_t entry_bytes = (mmio_read64(its.gpa + GITS_TYPER) >> 4 & 0xf) + 1;
 
-	if (cpu >= CPUS)
+	if (cpu >= MESSAGE_CPUS)
 		return;
 	mmio_write64(redistributor_gpa + GICR_PROPBASER,
 		     (uint64_t)its.properties | CACHED | (ID_BITS - 1));
@@ -136,7 +135,7 @@ struct arm64_message arm64_its_message(unsigned line, unsigned cpu)
 {
 	uint32_t event = cpu << LINE_BITS | line;
 
-	if (cpu >= CPUS)
+	if (cpu >= MESSAGE_CPUS)
 		bail_out("messages go to the first two processors only");
 	for (uint64_t device = 0; !given[event] && device < DEVICES; device++) {
 		uint64_t lpi = device * EVENTS + event;

@@ -58,11 +58,11 @@ struct table_pointer {
 	uint64_t base;
 } __attribute__((packed));
 
-extern const char interrupt_stubs[];
+extern const char interrupt_stubs[], ap_stacks[X86_CPU_MAX][X86_AP_STACK];
 void x86_interrupt(const struct frame *frame);
 
 static struct gate idt[256] __attribute__((aligned(16)));
-static volatile uint64_t interrupt_counts[256];
+static volatile uint64_t interrupt_counts[MESSAGE_CPUS][256];
 static void (*interrupt_hooks[256])(void);
 static unsigned next_line = VECTOR_LINES;
 static bool x2apic;
@@ -81,6 +81,15 @@ static void apic_write(unsigned reg, uint32_t value)
 		mmio_write32(APIC_GPA + reg * 16, value);
 }
 
+/* Each takes its interrupts on its own stack: of the local APIC it would be an exit to ask. */
+static unsigned counting_cpu(const struct frame *frame)
+{
+	uint64_t offset = (uint64_t)frame - (uint64_t)ap_stacks;
+	uint64_t cpu = offset < sizeof(ap_stacks) ? offset / X86_AP_STACK + 1 : 0;
+
+	return cpu < MESSAGE_CPUS ? (unsigned)cpu : MESSAGE_CPUS - 1;
+}
+
 void x86_interrupt(const struct frame *frame)
 {
 	uint64_t address;
@@ -90,7 +99,8 @@ void x86_interrupt(const struct frame *frame)
 		bail_out("exception %lu at %lx, error %lx, address %lx", frame->vector, frame->rip,
 			 frame->error, address);
 	}
-	__atomic_fetch_add(&interrupt_counts[frame->vector], 1, __ATOMIC_RELAXED);
+	__atomic_fetch_add(&interrupt_counts[counting_cpu(frame)][frame->vector], 1,
+			   __ATOMIC_RELAXED);
 	if (interrupt_hooks[frame->vector])
 		interrupt_hooks[frame->vector]();
 	if (frame->vector != VECTOR_SPURIOUS)
@@ -187,7 +197,16 @@ struct message arch_line_message(unsigned line, unsigned cpu)
 
 uint64_t arch_line_count(unsigned line)
 {
-	return interrupt_counts[line];
+	uint64_t count = 0;
+
+	for (unsigned cpu = 0; cpu < MESSAGE_CPUS; cpu++)
+		count += interrupt_counts[cpu][line];
+	return count;
+}
+
+uint64_t arch_line_count_on(unsigned line, unsigned cpu)
+{
+	return interrupt_counts[cpu][line];
 }
 
 void arch_line_hook(unsigned line, void (*hook)(void))

@@ -210,6 +210,7 @@ page_table_2:
 	.skip	65536
 boot_stack_end:
 	.balign	16
+	.globl	ap_stacks
 ap_stacks:
 	.skip	X86_AP_STACK * X86_CPU_MAX
 

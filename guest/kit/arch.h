@@ -14,6 +14,7 @@
 #include <stdint.h>
 
 #define PLATFORM_RAM_MAX 16
+#define MESSAGE_CPUS	 2 /* the first ones, which messages are sent to */
 
 struct range {
 	uint64_t base, bytes;
@@ -62,6 +63,8 @@ struct message {
 unsigned arch_line_new(void);
 struct message arch_line_message(unsigned line, unsigned cpu);
 uint64_t arch_line_count(unsigned line);
+/* Of these what `cpu` took, below MESSAGE_CPUS; the last one's are those of all that follow, too. */
+uint64_t arch_line_count_on(unsigned line, unsigned cpu);
 /* Called at each arrival, before the interrupt is ended; NULL: nothing. A level must be lowered
  * there. */
 void arch_line_hook(unsigned line, void (*hook)(void));
