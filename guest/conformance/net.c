@@ -34,20 +34,12 @@ static uint8_t (*buffers)[BUFFER_BYTES];
 static uint8_t (*second)[BUFFER_BYTES]; /* of the second pair */
 static uint8_t frame[HEADER_BYTES + BUFFER_BYTES];
 
-static struct virtqueue *control_queue(void)
-{
-	unsigned pairs = 1;
-
-	if (device->negotiated & BIT64(VIRTIO_NET_F_MQ))
-		pairs = virtio_config_read16(device, CONFIG(max_virtqueue_pairs));
-	return &device->queues[2 * pairs];
-}
-
 /* What the device answers, or POISON if it does not. */
 static uint8_t control(uint8_t class, uint8_t command, const void *data, uint32_t bytes)
 {
 	static struct virtio_net_ctrl_hdr header;
 	static uint8_t ack;
+	struct virtqueue *queue = net_control_queue(device);
 	struct part parts[3] = { { &header, sizeof(header), false } };
 	unsigned count = 1;
 	struct used used;
@@ -57,9 +49,9 @@ static uint8_t control(uint8_t class, uint8_t command, const void *data, uint32_
 	if (bytes)
 		parts[count++] = (struct part){ (void *)data, bytes, false };
 	parts[count++] = (struct part){ &ack, 1, true };
-	virtqueue_add(control_queue(), parts, count);
-	virtqueue_notify(control_queue());
-	if (!virtqueue_wait(control_queue(), &used, REQUEST_NS))
+	virtqueue_add(queue, parts, count);
+	virtqueue_notify(queue);
+	if (!virtqueue_wait(queue, &used, REQUEST_NS))
 		note("%s: no answer to control %u.%u", device->name, class, command);
 	return ack;
 }

@@ -20,7 +20,6 @@
 #define NO_ANSWER    0x77
 #define MS	     UINT64_C(1000000)
 #define FLOOD	     160 /* frames */
-#define PAIRS_AT     offsetof(struct virtio_net_config, max_virtqueue_pairs)
 
 struct frame {
 	struct virtio_net_hdr_mrg_rxbuf header;
@@ -236,27 +235,19 @@ static void receive(void)
 
 /* ---- H56: control ---- */
 
-static struct virtqueue *control_queue(void)
-{
-	unsigned pairs = 1;
-
-	if (victim->device->negotiated & BIT64(VIRTIO_NET_F_MQ))
-		pairs = virtio_config_read16(victim->device, PAIRS_AT);
-	return &victim->device->queues[2 * pairs];
-}
-
 /* The acknowledgement, or POISON: there was none. */
 static uint8_t run_parts(struct part *parts, unsigned count, bool acknowledged)
 {
 	static uint8_t ack;
+	struct virtqueue *queue = net_control_queue(victim->device);
 	uint16_t head;
 
 	ack = POISON;
 	if (acknowledged)
 		parts[count++] = (struct part){ &ack, 1, true };
-	head = virtqueue_add(control_queue(), parts, count);
-	virtqueue_notify(control_queue());
-	if (!virtqueue_wait(control_queue(), &used, REQUEST_NS)) {
+	head = virtqueue_add(queue, parts, count);
+	virtqueue_notify(queue);
+	if (!virtqueue_wait(queue, &used, REQUEST_NS)) {
 		note("%s: no answer, status %x", victim->name, virtio_status(victim->device));
 		return NO_ANSWER;
 	}

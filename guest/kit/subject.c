@@ -17,6 +17,16 @@ struct virtqueue *subject_queue(struct virtio_device *device)
 	return &device->queues[second ? 1 : 0];
 }
 
+struct virtqueue *net_control_queue(struct virtio_device *device)
+{
+	unsigned pairs = 1;
+
+	if (device->negotiated & BIT64(VIRTIO_NET_F_MQ))
+		pairs = virtio_config_read16(device, offsetof(struct virtio_net_config,
+							      max_virtqueue_pairs));
+	return &device->queues[2 * pairs];
+}
+
 static void add_part(struct request *request, void *data, uint32_t bytes, bool writable)
 {
 	request->parts[request->count++] = (struct part){ data, bytes, writable };

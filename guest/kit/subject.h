@@ -33,6 +33,9 @@ struct request {
 /* The queue that requests go to. */
 struct virtqueue *subject_queue(struct virtio_device *device);
 
+/* The queue that takes a network card's commands. */
+struct virtqueue *net_control_queue(struct virtio_device *device);
+
 /* Fills in the parts, and poisons what the device shall write. `number` varies the request. */
 void request_init(struct request *request, const struct virtio_device *device, unsigned number);
 /* Fills it in, and adds it to the subject's queue; nothing is published. */
