@@ -247,11 +247,27 @@ static bool has_pattern(const uint32_t *large)
 	return kept;
 }
 
+/* With late_ms=, by which the disk's host answers late: the reset waits for it, and for no more. */
+static void judge_times(const struct virtio_device *device, unsigned count, unsigned waited,
+			uint64_t longest_ns)
+{
+	uint64_t late_ms = param_number("late_ms", 0), longest_ms = longest_ns / 1000000;
+
+	if (!late_ms)
+		return;
+	note("%s: %u resets had to wait, the longest for %lu ms", device->name, waited, longest_ms);
+	ok(waited >= count / 4, "H38 %s: a disk that is %lu ms late is waited for", device->name,
+	   late_ms);
+	ok(longest_ms <= 2 * late_ms, "H38 %s: by no reset for more than %lu ms", device->name,
+	   2 * late_ms);
+}
+
 static void h38_resets(struct virtio_device *device)
 {
 	unsigned count = hostile_count("resets", RESETS);
+	uint64_t late_ns = param_number("late_ms", 0) * UINT64_C(1000000), longest_ns = 0;
 	static uint32_t *large;
-	unsigned good = 0, kept = 0, in_flight = 0;
+	unsigned good = 0, kept = 0, in_flight = 0, waited = 0;
 
 	if (!(device->offered & BIT64(VIRTIO_RING_F_INDIRECT_DESC))) {
 		skip("no indirect descriptors", "H38 %s: resets", device->name);
@@ -261,14 +277,20 @@ static void h38_resets(struct virtio_device *device)
 		large = memory_get_raw(LARGE_BYTES, PAGE_BYTES);
 	make_many(device, large);
 	for (unsigned i = 0; i < count; i++) {
+		uint64_t begun, took_ns;
+
 		virtio_start_sized(device, virtio_usual_features(device), subject_queue(device),
 				   IN_FLIGHT);
 		in_flight = fill(device);
 		/* Now at once, now when some have been done. */
 		if (i & 1)
 			hostile_wait(1000000);
+		begun = arch_now_ns();
 		if (!virtio_reset(device))
 			break;
+		took_ns = arch_now_ns() - begun;
+		waited += took_ns > late_ns / 2;
+		longest_ns = took_ns > longest_ns ? took_ns : longest_ns;
 		set_pattern(large);
 		good += subject_restarts(device);
 		kept += has_pattern(large);
@@ -277,6 +299,7 @@ static void h38_resets(struct virtio_device *device)
 	ok(good == count, "H38 %s: %u resets (scaled from 1000) with %u requests in flight: works",
 	   device->name, count, in_flight);
 	ok(kept == count, "H38 %s: once status reads 0, no buffer is written", device->name);
+	judge_times(device, count, waited, longest_ns);
 }
 
 static void test(struct victim *victim)
@@ -285,6 +308,11 @@ static void test(struct victim *victim)
 		h36_nobody, h36_widths, h36_disabled, h36_dead, h38_resets,
 	};
 
+	if (param_is_set("late_ms")) { /* the other lines would last */
+		h38_resets(victim->device);
+		virtio_reset(victim->device);
+		return;
+	}
 	hostile_lines(victim, lines, ARRAY_COUNT(lines));
 	h37_storm(victim->device);
 }

@@ -13,7 +13,7 @@
  *	VERB FAULT [COUNT]	VERB is read, write or sync; for the next COUNT requests, or for good.
  *				FAULT is ok, EIO, ENOSPC, EINTR, EAGAIN, short (half of it), zero
  *				(nothing moved), hold (no answer before `release`), jitter (up to
- *				2 ms late)
+ *				2 ms late), late=MS
  *	release			answers what is held, in order
  *	size BYTES		the length of the disk's file
  */
@@ -40,7 +40,8 @@
 
 enum node { NODE_ROOT = FUSE_ROOT_ID, NODE_DISK, NODE_CONTROL };
 enum verb { VERB_READ, VERB_WRITE, VERB_SYNC, VERBS };
-enum fault { FAULT_OK, FAULT_ERROR, FAULT_SHORT, FAULT_ZERO, FAULT_HOLD, FAULT_JITTER };
+enum fault { FAULT_OK, FAULT_ERROR, FAULT_SHORT, FAULT_ZERO, FAULT_HOLD, FAULT_JITTER,
+	     FAULT_LATE };
 
 /* A request that is answered later. */
 struct held {
@@ -56,7 +57,7 @@ static bool synchronous;
 static struct {
 	enum fault fault;
 	int error;
-	uint64_t left;
+	uint64_t late_ns, left;
 } faults[VERBS];
 static struct held *held, **held_last = &held;
 
@@ -139,8 +140,9 @@ static void do_init(const struct fuse_in_header *in, const struct fuse_init_in *
 								   FUSE_KERNEL_MINOR_VERSION,
 		.flags = init->flags & (FUSE_BIG_WRITES | FUSE_MAX_PAGES |
 					(synchronous ? 0 : FUSE_ASYNC_DIO)),
-		.max_background = 64,
-		.congestion_threshold = 64,
+		/* All that a queue holds: what waits for its turn would not be late, but later. */
+		.max_background = 1024,
+		.congestion_threshold = 1024,
 		.max_write = TRANSFER_MAX,
 		.max_pages = TRANSFER_MAX / 4096,
 	};
@@ -257,6 +259,8 @@ static void disk_begin(const struct fuse_in_header *in, enum verb verb)
 		hold(in, verb, FOR_EVER);
 	else if (fault == FAULT_JITTER)
 		hold(in, verb, now_ns() + (uint64_t)rand() % JITTER_NS);
+	else if (fault == FAULT_LATE)
+		hold(in, verb, now_ns() + faults[verb].late_ns);
 	else
 		disk_do(in, verb, fault);
 }
@@ -272,9 +276,9 @@ static bool fault_parse(const char *word, enum fault *fault, int *error)
 	} words[] = {
 		{ "ok", FAULT_OK, 0 },		{ "short", FAULT_SHORT, 0 },
 		{ "zero", FAULT_ZERO, 0 },	{ "hold", FAULT_HOLD, 0 },
-		{ "jitter", FAULT_JITTER, 0 },	{ "EIO", FAULT_ERROR, EIO },
-		{ "ENOSPC", FAULT_ERROR, ENOSPC }, { "EINTR", FAULT_ERROR, EINTR },
-		{ "EAGAIN", FAULT_ERROR, EAGAIN },
+		{ "jitter", FAULT_JITTER, 0 },	{ "late", FAULT_LATE, 0 },
+		{ "EIO", FAULT_ERROR, EIO },	{ "ENOSPC", FAULT_ERROR, ENOSPC },
+		{ "EINTR", FAULT_ERROR, EINTR }, { "EAGAIN", FAULT_ERROR, EAGAIN },
 	};
 
 	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
@@ -293,6 +297,7 @@ static int control(char *line)
 	static const char *const verbs[] = { "read", "write", "sync" };
 	char *rest = line, *word = strsep(&rest, " \n"), *what = strsep(&rest, " \n");
 	char *count = strsep(&rest, " \n");
+	const char *fault, *late_ms;
 
 	if (!strcmp(word, "release")) {
 		/* Not what came since: that could go on for ever. */
@@ -305,11 +310,14 @@ static int control(char *line)
 		return EINVAL;
 	if (!strcmp(word, "size"))
 		return ftruncate(disk_fd, atoll(what)) ? errno : 0;
+	fault = strsep(&what, "=");
+	late_ms = what ? what : "0";
 	for (enum verb verb = 0; verb < VERBS; verb++) {
 		if (strcmp(word, verbs[verb]))
 			continue;
 		faults[verb].left = count && *count ? strtoull(count, NULL, 10) : FOR_EVER;
-		return fault_parse(what, &faults[verb].fault, &faults[verb].error) ? 0 : EINVAL;
+		faults[verb].late_ns = strtoull(late_ms, NULL, 10) * 1000000;
+		return fault_parse(fault, &faults[verb].fault, &faults[verb].error) ? 0 : EINVAL;
 	}
 	return EINVAL;
 }
