@@ -184,7 +184,8 @@ static int image_set_direct(struct image *image)
 
 	if (config->cache != IMAGE_CACHE_AUTO && config->cache != IMAGE_CACHE_DIRECT)
 		return 0;
-	if (!fcntl(image->fd, F_SETFL, flags | O_DIRECT)) {
+	/* From Linux 6.6 on a tmpfs takes the flag, and only demands alignment for it. */
+	if (!image->in_memory && !fcntl(image->fd, F_SETFL, flags | O_DIRECT)) {
 		if (direct_alignment(image, &block, &memory) && direct_wanted(image, block)) {
 			image->direct = true;
 			image->memory_align = memory;
@@ -209,6 +210,11 @@ static int image_set_geometry(struct image *image)
 	uint64_t size_bytes = 0;
 	int error;
 
+	/*
+	 * A tmpfs refuses I/O that must not block, so the ring would hand each request
+	 * to a thread of its own, which takes longer than the copy that the request is.
+	 */
+	image->in_memory = !image->block_device && fd_in_memory(image->fd);
 	error = image->block_device ? image_measure_device(image, &size_bytes) :
 				      image_measure_file(image, &size_bytes);
 	if (!error)
@@ -290,11 +296,6 @@ int image_open(struct image *image, const struct image_config *config)
 		return error;
 	}
 	image->can_discard = image_can_punch(image);
-	/*
-	 * A tmpfs refuses I/O that must not block, so the ring would hand each request
-	 * to a thread of its own, which takes longer than the copy that the request is.
-	 */
-	image->in_memory = !image->block_device && fd_in_memory(image->fd);
 	log_debug("%s: %s: %s, %llu bytes in blocks of %u, %s%s", config->name, config->path,
 		  image->format->name, (unsigned long long)image->capacity_bytes,
 		  image->logical_block, image->direct ? "direct" : "page cache",
