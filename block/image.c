@@ -378,6 +378,8 @@ void image_submit(struct image_lane *lane, struct image_io *io)
 	if (io->verb == IMAGE_FLUSH) {
 		if (config->readonly || config->cache == IMAGE_CACHE_UNSAFE)
 			io->done(io, 0);
+		else if (image->lost)
+			io->done(io, -EIO);
 		else
 			image->format->submit(lane, io);
 		return;

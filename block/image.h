@@ -49,7 +49,7 @@ struct image_format {
 	void (*submit)(struct image_lane *lane, struct image_io *io);
 };
 
-/* All of it is fixed by image_open(), but for the counters of the log's limit. */
+/* All of it is fixed by image_open(), but for `lost` and the counters of the log's limit. */
 struct image {
 	struct image_config config; /* strings are the caller's, and outlive the image */
 	const struct image_format *format;
@@ -67,6 +67,11 @@ struct image {
 	bool in_memory; /* on a tmpfs: transfers and flushes end within image_submit() */
 	uint32_t memory_align; /* direct: of every buffer's address */
 
+	/*
+	 * The host could not store what the page cache had. It says so once and forgets
+	 * the data, so a flush would succeed the next time: none does. Any worker sets it.
+	 */
+	_Atomic bool lost;
 	struct log_limit log_limit;
 };
 
@@ -125,7 +130,8 @@ void image_lane_destroy(struct image_lane *lane);
 /*
  * Begins a request. Refuses with done(-EINVAL) what does not lie inside the
  * capacity or is not made of whole blocks, with -EROFS what would change a
- * read-only image. What the host fails at is logged here, rate-limited.
+ * read-only image, with -EIO a flush of one that is lost. What the host fails at
+ * is logged here, rate-limited.
  */
 void image_submit(struct image_lane *lane, struct image_io *io);
 

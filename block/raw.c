@@ -11,6 +11,7 @@
 
 #include <errno.h>
 #include <linux/falloc.h>
+#include <stdatomic.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/uio.h>
@@ -150,6 +151,18 @@ static void raw_fail(struct image_io *io, int error)
 	raw_end(io, -error);
 }
 
+/* Stable storage was asked for and not had: whatever the page cache held may be what is missing. */
+static void raw_lost(const struct image_io *io)
+{
+	struct image *image = io->lane->image;
+
+	if (image->direct || image->config.cache == IMAGE_CACHE_WRITETHROUGH ||
+	    atomic_exchange(&image->lost, true))
+		return;
+	log_limited(&image->log_limit, "%s: earlier writes may be lost, so every flush fails from "
+		    "now on: check the disk, then start again", image->config.name);
+}
+
 static void raw_prepare_transfer(struct io_uring_sqe *sqe, const struct image_io *io)
 {
 	const int slot = io->lane->slot;
@@ -260,6 +273,8 @@ static void raw_moved(struct image_io *io, int result)
 			    !is_aligned((uint64_t)result, image->logical_block)))
 		result = io->verb == IMAGE_READ ? -ENODATA : -EIO;
 	if (result < 0) {
+		if (io->verb == IMAGE_WRITE && io->durable)
+			raw_lost(io);
 		raw_fail(io, -result);
 		return;
 	}
@@ -333,9 +348,11 @@ static void raw_done(struct ring_op *op, int result, uint32_t cqe_flags)
 		raw_zeroed(io, result);
 		break;
 	case RAW_SYNC:
-		/* Final: the kernel reports lost data once, and the next try would succeed. */
+		/* Final: the kernel reports lost data once, to whoever of several asks first. */
 		if (result < 0)
-			raw_fail(io, -result);
+			raw_lost(io);
+		if (result < 0 || io->lane->image->lost)
+			raw_fail(io, result < 0 ? -result : EIO);
 		else
 			raw_end(io, 0);
 		break;

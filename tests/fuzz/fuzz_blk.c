@@ -50,7 +50,7 @@ static struct {
 	uint64_t changes[SECTORS]; /* requests that were added */
 	struct request requests[QUEUES][GUEST_HEADS_MAX];
 	unsigned queue_count; /* that the driver was given */
-	unsigned faults;
+	unsigned faults, faults_before; /* the image was as it is now */
 	bool held;
 } disk;
 
@@ -85,6 +85,8 @@ static void choose_io(uint8_t choice)
 	disk.image->in_memory = choice & 1;
 	disk.image->direct = (choice & 3) == 2;
 	disk.image->memory_align = choice & 8 ? 4 : 512;
+	disk.image->lost = false;
+	disk.faults_before = disk.faults;
 	disk.lane->no_punch = disk.lane->no_zero_range = false;
 }
 
@@ -352,7 +354,7 @@ static void check_ended(const struct request *request, const struct guest_chain 
 {
 	uint32_t data_bytes = request->room_bytes - 1;
 	uint8_t status;
-	bool ok;
+	bool ok, failed;
 
 	if (!request->room_bytes) { /* nowhere to say what is wrong */
 		fuzz_check(!bytes);
@@ -361,8 +363,10 @@ static void check_ended(const struct request *request, const struct guest_chain 
 	fuzz_chain_load(&disk.device.guest, chain, data_bytes, &status, 1);
 	ok = status == VIRTIO_BLK_S_OK;
 	fuzz_check(ok || status == VIRTIO_BLK_S_IOERR || status == VIRTIO_BLK_S_UNSUPP);
-	/* Refused for good reason only: it is unsound, or the host has failed meanwhile. */
-	fuzz_check(ok ? request->sound : !request->sound || request->faults != disk.faults);
+	/* Refused for good reason only: it is unsound, or the host has failed; earlier, of a flush. */
+	failed = request->faults != disk.faults ||
+		 (request->type == VIRTIO_BLK_T_FLUSH && disk.faults_before != disk.faults);
+	fuzz_check(ok ? request->sound : !request->sound || failed);
 	fuzz_check(bytes == (ok ? request->room_bytes : data_bytes ? 0 : 1));
 	if (ok && request->type == VIRTIO_BLK_T_IN)
 		check_read(request, chain);

@@ -834,6 +834,49 @@ static void test_errors_are_of_one_request(void **state)
 	free(bytes);
 }
 
+/* What the page cache could not write is gone, and the kernel says so once. */
+static void test_lost_data_stays_lost(void **state)
+{
+	static const struct {
+		enum image_cache cache;
+		bool durable_write;
+		int flush, flush_again;
+	} rules[] = {
+		{ IMAGE_CACHE_WRITEBACK, false, -EIO, -EIO },
+		{ IMAGE_CACHE_WRITEBACK, true, -EIO, -EIO },
+		{ IMAGE_CACHE_WRITETHROUGH, true, 0, 0 }, /* nothing else was in the cache */
+	};
+	uint8_t *bytes = calloc(1, 4096);
+	struct iovec part;
+	struct disk disk;
+
+	(void)state;
+	make_file(disk_path, DISK_BYTES);
+	for (unsigned i = 0; i < ARRAY_SIZE(rules); i++) {
+		disk_open(&disk, disk_path, rules[i].cache, false);
+		disk.image.in_memory = false; /* what is tampered with is the ring's */
+		assert_int_equal(transfer(&disk, IMAGE_WRITE, 0, bytes, 4096), 0);
+		tamper.opcode = rules[i].durable_write ? IORING_OP_WRITE : IORING_OP_FSYNC;
+		tamper.result = -EIO;
+		tamper.times = 1;
+		if (rules[i].durable_write) {
+			part = (struct iovec){ bytes, 4096 };
+			assert_int_equal(no_data(&disk, (struct image_io){
+				.verb = IMAGE_WRITE, .durable = true, .length = 4096,
+				.iov = &part, .iov_count = 1,
+			}), -EIO);
+		}
+		assert_int_equal(no_data(&disk, (struct image_io){ .verb = IMAGE_FLUSH }),
+				 rules[i].flush);
+		assert_int_equal(tamper.times, 0);
+		assert_int_equal(no_data(&disk, (struct image_io){ .verb = IMAGE_FLUSH }),
+				 rules[i].flush_again);
+		assert_int_equal(transfer(&disk, IMAGE_WRITE, 0, bytes, 4096), 0);
+		disk_close(&disk);
+	}
+	free(bytes);
+}
+
 static void test_image_cut_under_us(void **state)
 {
 	uint8_t *bytes = NULL;
@@ -1114,6 +1157,7 @@ int main(void)
 		cmocka_unit_test(test_short_transfers),
 		cmocka_unit_test(test_try_again),
 		cmocka_unit_test(test_errors_are_of_one_request),
+		cmocka_unit_test(test_lost_data_stays_lost),
 		cmocka_unit_test(test_image_cut_under_us),
 		cmocka_unit_test(test_file_size_limit),
 		cmocka_unit_test(test_file_system_full),
