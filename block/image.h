@@ -64,7 +64,7 @@ struct image {
 
 	/* How the file wants its I/O. */
 	bool block_device, direct;
-	bool in_memory; /* on a tmpfs: transfers and flushes end within image_submit() */
+	bool in_memory; /* on a tmpfs: all but huge transfers end within image_submit() */
 	uint32_t memory_align; /* direct: of every buffer's address */
 
 	/*
@@ -93,6 +93,7 @@ struct image_io {
 
 	/* block/ only */
 	struct ring_op op;
+	struct worker_job rest; /* of a transfer that others are let in between */
 	struct image_lane *lane;
 	struct image_io *next_waiting; /* for a bounce buffer */
 	uint8_t *bounce;

@@ -23,6 +23,7 @@
 #define RAW_BUFFER_BYTES (64 * KIB)
 #define RAW_ZEROES_BYTES MIB /* of the host's zero page, mapped over and over */
 #define RAW_TRANSFER_MAX GIB /* the kernel moves less than 2 GiB at once */
+#define RAW_NOW_MAX (4 * MIB) /* a worker copies at once: a millisecond or so */
 #define RAW_RETRIES 8	     /* of the same step, without progress */
 
 enum raw_step {
@@ -199,10 +200,20 @@ static int raw_move_now(const struct image_io *io)
 	const int fd = io->lane->image->fd;
 	const off_t offset = (off_t)(io->offset + io->moved);
 	const int flags = io->durable ? RWF_DSYNC : 0;
-	ssize_t result = io->verb == IMAGE_WRITE ?
-				 pwritev2(fd, io->iov, (int)io->iov_count, offset, flags) :
-				 preadv2(fd, io->iov, (int)io->iov_count, offset, 0);
+	struct iovec front = { io->iov->iov_base, RAW_NOW_MAX };
+	const struct iovec *iov = io->iov;
+	uint64_t bytes = 0;
+	unsigned count = 0;
+	ssize_t result;
 
+	while (count < io->iov_count && bytes + iov[count].iov_len <= RAW_NOW_MAX)
+		bytes += iov[count++].iov_len;
+	if (!count) {
+		iov = &front;
+		count = 1;
+	}
+	result = io->verb == IMAGE_WRITE ? pwritev2(fd, iov, (int)count, offset, flags) :
+					   preadv2(fd, iov, (int)count, offset, 0);
 	return result < 0 ? -errno : (int)result;
 }
 
@@ -260,6 +271,11 @@ static void raw_issue(struct image_io *io)
 	worker_arm(sqe, &io->op);
 }
 
+static void raw_go_on(struct worker_job *job)
+{
+	raw_issue(container_of(job, struct image_io, rest));
+}
+
 /* After a transfer: the rest of it, what comes then, or the end. */
 static void raw_moved(struct image_io *io, int result)
 {
@@ -284,7 +300,9 @@ static void raw_moved(struct image_io *io, int result)
 		iovec_advance(io, (size_t)result);
 	io->moved += (uint64_t)result;
 	io->retries = 0;
-	if (io->moved < io->length) {
+	if (io->moved < io->length && image->in_memory) {
+		worker_ready(io->lane->worker, &io->rest);
+	} else if (io->moved < io->length) {
 		raw_issue(io);
 	} else if (io->step == RAW_ZERO_WRITE && io->durable) {
 		io->step = RAW_SYNC;
@@ -363,6 +381,7 @@ void raw_submit(struct image_lane *lane, struct image_io *io)
 {
 	io->lane = lane;
 	io->op.done = raw_done;
+	io->rest = (struct worker_job){ .run = raw_go_on };
 	io->bounce = NULL;
 	io->moved = 0;
 	io->retries = 0;

@@ -123,7 +123,7 @@ static void blk_read_write(struct blk *blk, struct blk_request *request, struct 
 		return;
 	}
 	image_submit(blk_lane(blk, request->queue), io);
-	/* It has ended already: others shall not wait till many such have. */
+	/* It has ended already, or most of it waits: others shall not wait till many such have. */
 	if (blk->image.in_memory && io->length)
 		virtqueue_spend(request->queue, (unsigned)((io->length - 1) / BLK_USUAL_BYTES));
 }

@@ -834,6 +834,68 @@ static void test_errors_are_of_one_request(void **state)
 	free(bytes);
 }
 
+struct huge {
+	struct request request;
+	struct worker_job neighbour;
+	unsigned turns; /* of the neighbour, while the request went on */
+};
+
+static void neighbour_runs(struct worker_job *job)
+{
+	struct huge *huge = container_of(job, struct huge, neighbour);
+
+	if (huge->request.count)
+		return;
+	huge->turns++;
+	worker_ready(&worker, job);
+}
+
+static void huge_submit(struct worker_task *task)
+{
+	struct huge *huge = container_of(task, struct huge, request.task);
+
+	image_submit(huge->request.lane, &huge->request.io);
+	worker_ready(&worker, &huge->neighbour);
+}
+
+/* A file in memory is read by plain calls: none takes so long that a neighbour waits for it. */
+static void test_huge_transfers_let_others_in(void **state)
+{
+	const size_t bytes = 24 * MIB + 512, parts[] = { 512, 3 * MIB, 12 * MIB };
+	uint8_t *expected = malloc(bytes), *got = calloc(1, bytes);
+	struct huge huge = { .neighbour.run = neighbour_runs };
+	struct request *request = &huge.request;
+	struct disk disk;
+	size_t at = 0;
+
+	(void)state;
+	make_file(memory_path, bytes);
+	read_file(memory_path, expected, bytes, 0);
+	disk_open(&disk, memory_path, IMAGE_CACHE_AUTO, false);
+	assert_true(disk.image.in_memory);
+	request->io = (struct image_io){ .verb = IMAGE_READ, .length = bytes, .iov_count = 4,
+					 .done = request_done, .iov = request->iov };
+	for (unsigned i = 0; i < 4; i++) {
+		size_t length = i < ARRAY_SIZE(parts) ? parts[i] : bytes - at;
+
+		request->iov[i] = (struct iovec){ got + at, length };
+		at += length;
+	}
+	request->lane = &disk.lane;
+	request->task.run = huge_submit;
+	sem_init(&request->ended, 0, 0);
+	worker_post(&worker, &request->task);
+	assert_int_equal(end(request), 0);
+	/* 512 bytes and 3 MiB; 4 MiB three times; 4, 4 and 1: in between is five times. */
+	assert_int_equal(huge.turns, 5);
+	assert_memory_equal(got, expected, bytes);
+	assert_int_equal(transfer(&disk, IMAGE_WRITE, 0, got, bytes), 0);
+	disk_close(&disk);
+	make_file(memory_path, 512);
+	free(expected);
+	free(got);
+}
+
 /* What the page cache could not write is gone, and the kernel says so once. */
 static void test_lost_data_stays_lost(void **state)
 {
@@ -1157,6 +1219,7 @@ int main(void)
 		cmocka_unit_test(test_short_transfers),
 		cmocka_unit_test(test_try_again),
 		cmocka_unit_test(test_errors_are_of_one_request),
+		cmocka_unit_test(test_huge_transfers_let_others_in),
 		cmocka_unit_test(test_lost_data_stays_lost),
 		cmocka_unit_test(test_image_cut_under_us),
 		cmocka_unit_test(test_file_size_limit),
