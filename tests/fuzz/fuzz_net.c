@@ -44,6 +44,9 @@ static void transmit(struct fuzz_input *input)
 	struct model_frame frame = { 0 };
 	uint8_t choice = fuzz_u8(input);
 
+	/* Lost ones stay in the model till one comes through. */
+	if (card.model.to_link.count == MODEL_FRAMES)
+		return;
 	net_frame_make(&card.model, input, &frame, choice & 0x40 ? 1300 : 200);
 	if (choice < 16)
 		frame.bytes = choice * 2; /* too short to be one, up to just enough */
