@@ -120,13 +120,14 @@ static void c99_headers(void)
 	header->hdr.hdr_len = 0xffff;
 	good = good && transmit(ETH_ZLEN);
 	ok(good && subject_works(device),
-	   "C99 %s: unknown flags, and fields without NEEDS_CSUM, are ignored", device->name);
+	   "C99 %s: frames with unknown flags, and with fields without NEEDS_CSUM, come back",
+	   device->name);
 	header->hdr.flags = VIRTIO_NET_HDR_F_NEEDS_CSUM;
 	good = transmit(ETH_ZLEN);
 	header->hdr.gso_type = 0x7f;
 	good = good && transmit(ETH_ZLEN) && transmit(0) && transmit(1);
-	ok(good && subject_works(device), "C99 %s: frames that can't be sent are used all the same",
-	   device->name);
+	ok(good && subject_works(device),
+	   "C99 %s: frames that can't be sent come back all the same", device->name);
 }
 
 static void c104_control(void)

@@ -126,7 +126,7 @@ static void drops_a_frame_of_too_many_parts(void **state)
 	(void)state;
 }
 
-/* C99, and what a tap would refuse without need. */
+/* C99's unknown flags, and what a tap would refuse without need. */
 static void cleans_the_header(void **state)
 {
 	struct rig *rig = rig_begin(&(struct rig_config){ 0 });
