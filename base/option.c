@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
  * The reader of "value,key=value,flag" strings. It knows kinds of values, not
- * what they are for. Control thread, before the machine exists.
+ * what they are for; and why a whole word is refused. Control thread, before the
+ * machine exists.
  */
 #include "base/option.h"
 
@@ -215,6 +216,48 @@ static int key_refuse(const char *what, const char *name, const struct option_ke
 		length += (size_t)snprintf(known + length, sizeof(known) - length, " %s",
 					   keys->name);
 	return fail(EINVAL, "%s: unknown key '%s'; it knows:%s", what, name, known);
+}
+
+/* Which long options `name` may be short for; all but one are printed behind each other. */
+static unsigned longs_like(const char *name, size_t length, const struct option *longs, char *text,
+			   size_t size)
+{
+	unsigned count = 0;
+	size_t printed = 0;
+
+	text[0] = '\0';
+	for (; longs->name; longs++) {
+		if (strncmp(longs->name, name, length))
+			continue;
+		if (!longs->name[length])
+			return 1;
+		if (printed < size)
+			printed += (size_t)snprintf(text + printed, size - printed, "%s--%s",
+						    count ? ", " : "", longs->name);
+		count++;
+	}
+	return count;
+}
+
+int option_refuse(const char *command, const char *word, int value, const struct option *longs)
+{
+	bool is_long = !strncmp(word, "--", 2);
+	size_t length = is_long ? strcspn(word + 2, "=") : 0;
+	unsigned count;
+	char like[256];
+
+	if (value == ':')
+		return fail(EINVAL, "%s: %s needs an argument; see 'ringvm %s --help'", command,
+			    word, command);
+	count = length ? longs_like(word + 2, length, longs, like, sizeof(like)) : 0;
+	if (count > 1)
+		return fail(EINVAL, "%s: %.*s can be %s; write out which", command,
+			    (int)length + 2, word, like);
+	if (count)
+		return fail(EINVAL, "%s: %.*s takes no value; leave out '%s'", command,
+			    (int)length + 2, word, word + 2 + length);
+	return fail(EINVAL, "%s: unknown option '%s'; see 'ringvm %s --help'", command, word,
+		    command);
 }
 
 /* One text while it is read. */

@@ -6,6 +6,7 @@
 #ifndef BASE_OPTION_H
 #define BASE_OPTION_H
 
+#include <getopt.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -48,6 +49,12 @@ int options_parse(const char *what, const char *text, const struct option_key *k
 
 /* One key's value on its own, as an option "--key VALUE" gives it. 0 or a failure, logged. */
 int option_set(const struct option_key *key, const char *value, void *options);
+
+/*
+ * A word that getopt_long() has refused with ':' or '?', as `value` says, in a
+ * command that has these long options: logs why, and returns -EINVAL.
+ */
+int option_refuse(const char *command, const char *word, int value, const struct option *longs);
 
 /* Frees the strings; the struct itself is the caller's. */
 void options_free(const struct option_key *keys, void *options);

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "base/option.h"
 
 static int name_take(struct client_options *options, const char *command, const char *name)
 {
@@ -43,8 +44,7 @@ int client_options_parse(struct client_options *options, int argc, char **argv)
 		else if (value == 'h')
 			options->help = true;
 		else
-			error = fail(EINVAL, "%s: '%s' is not understood; see 'ringvm %s --help'",
-				     argv[0], argv[word], argv[0]);
+			error = option_refuse(argv[0], argv[word], value, longs);
 		word = optind;
 	}
 	while (!error && optind < argc) /* behind "--" */

@@ -339,6 +339,35 @@ static int option_apply(struct machine_config *config, unsigned index, const cha
 	return machine_config_add_device(config, device_types[index - arch_option_count()], value);
 }
 
+const char *machine_options_architecture(const char *name, size_t length)
+{
+	static const struct {
+		const char *name, *architecture;
+	} options[] = {
+		{ "dump-dtb", "arm64" }, { "irqchip", "arm64" }, { "mte", "arm64" },
+		{ "pauth", "arm64" },	 { "pmu", "arm64" },	 { "pvh", "x86-64" },
+		{ "steal-time", "arm64" }, { "sve", "arm64" },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(options); i++)
+		if (strlen(options[i].name) == length && !strncmp(options[i].name, name, length))
+			return options[i].architecture;
+	return NULL;
+}
+
+/* Those of this architecture are known, and are not refused with '?'. */
+static int word_refuse(const char *word, int value, const struct option *longs)
+{
+	const char *name = strncmp(word, "--", 2) ? "" : word + 2;
+	size_t length = strcspn(name, "=");
+	const char *other = machine_options_architecture(name, length);
+
+	if (value == '?' && other)
+		return fail(EINVAL, "run: --%.*s is there on %s only; leave it out", (int)length,
+			    name, other);
+	return option_refuse("run", word, value, longs);
+}
+
 int machine_options_parse(struct machine_config *config, int argc, char **argv)
 {
 	struct option_list list;
@@ -350,12 +379,8 @@ int machine_options_parse(struct machine_config *config, int argc, char **argv)
 	while (!error && (value = getopt_long(argc, argv, list.letters, list.longs, NULL)) != -1) {
 		if (value == 1)
 			error = kernel_set(config, optarg);
-		else if (value == ':')
-			error = fail(EINVAL, "run: %s needs an argument; see 'ringvm run --help'",
-				     argv[word]);
-		else if (value == '?')
-			error = fail(EINVAL, "run: unknown option '%s'; see 'ringvm run --help'",
-				     argv[word]);
+		else if (value == ':' || value == '?')
+			error = word_refuse(argv[word], value, list.longs);
 		else
 			error = option_apply(config,
 					     (unsigned)(value < 128 ? list.index_of_letter[value] :

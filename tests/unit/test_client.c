@@ -3,10 +3,12 @@
 #include "tests/unit/unit.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/bytes.h"
 #include "cmd/client.h"
+#include "tests/unit/message.h"
 
 static struct client_options options;
 
@@ -52,6 +54,30 @@ static void test_refusals(void **state)
 	assert_int_equal(parse("-f", name + 1), 0);
 }
 
+static void test_says_what_is_wrong(void **state)
+{
+	static const struct {
+		const char *first, *second, *line;
+	} wrong[] = {
+		{ "-f", "-n", "stop: -n needs an argument; see 'ringvm stop --help'" },
+		{ "-f", "--name", "stop: --name needs an argument; see 'ringvm stop --help'" },
+		{ "-fn", "", "stop: '' is no machine's name; see 'ringvm list'" },
+		{ "--force=yes", "one", "stop: --force takes no value; leave out '=yes'" },
+		{ "--fo=", "one", "stop: --fo takes no value; leave out '='" },
+		{ "one", "--none", "stop: unknown option '--none'; see 'ringvm stop --help'" },
+		{ "one", "-x", "stop: unknown option '-x'; see 'ringvm stop --help'" },
+	};
+	char line[128];
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(wrong); i++) {
+		snprintf(line, sizeof(line), "ringvm: %s\n", wrong[i].line);
+		message_begin();
+		assert_int_equal(parse(wrong[i].first, wrong[i].second), -EINVAL);
+		assert_true(message_end(line));
+	}
+}
+
 /* What is left of a word that was refused is not read for the next command. */
 static void test_begins_anew(void **state)
 {
@@ -67,6 +93,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_words),
 		cmocka_unit_test(test_refusals),
+		cmocka_unit_test(test_says_what_is_wrong),
 		cmocka_unit_test(test_begins_anew),
 	};
 

@@ -11,6 +11,7 @@
 #include "core/arch.h"
 #include "machine/config.h"
 #include "machine/options.h"
+#include "tests/unit/message.h"
 #include "virtio/blk.h"
 #include "virtio/console.h"
 #include "virtio/net.h"
@@ -231,6 +232,59 @@ static void test_refusals(void **state)
 			fail_msg("accepted '%s'", wrong[i]);
 }
 
+static void test_says_what_is_wrong(void **state)
+{
+	static const struct {
+		const char *words, *line;
+	} wrong[] = {
+		{ "bz --trace-boot=yes", "--trace-boot takes no value; leave out '=yes'" },
+		{ "bz --rng=foo", "--rng takes no value; leave out '=foo'" },
+		{ "bz --nodef=1", "--nodef takes no value; leave out '=1'" },
+		{ "bz --io 4", "--io can be --io-threads, --io-affinity, --io-poll-us; write out "
+		  "which" },
+		{ "bz --io=4", "--io can be --io-threads, --io-affinity, --io-poll-us; write out "
+		  "which" },
+		{ "bz -m", "-m needs an argument; see 'ringvm run --help'" },
+		{ "bz --disk", "--disk needs an argument; see 'ringvm run --help'" },
+		{ "bz --bogus", "unknown option '--bogus'; see 'ringvm run --help'" },
+		{ "bz --rngs=1", "unknown option '--rngs=1'; see 'ringvm run --help'" },
+		{ "bz --=1", "unknown option '--=1'; see 'ringvm run --help'" },
+		{ "bz -z", "unknown option '-z'; see 'ringvm run --help'" },
+	};
+	char line[160];
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(wrong); i++) {
+		snprintf(line, sizeof(line), "ringvm: run: %s\n", wrong[i].line);
+		message_begin();
+		assert_int_equal(parse(wrong[i].words), -EINVAL);
+		assert_true(message_end(line));
+	}
+}
+
+/* Options of one architecture are no unknown ones on another. */
+static void test_other_architecture(void **state)
+{
+	const char *here = machine_options_architecture(arch_options.keys->name,
+							strlen(arch_options.keys->name));
+	const char *words = "bz --pvh=on", *line = "run: --pvh is there on x86-64 only; leave it out";
+
+	(void)state;
+	assert_non_null(here);
+	for (const struct option_key *key = arch_options.keys; key->name; key++)
+		assert_string_equal(machine_options_architecture(key->name, strlen(key->name)),
+				    here);
+	if (!strcmp(here, "x86-64")) {
+		words = "bz --pmu on";
+		line = "run: --pmu is there on arm64 only; leave it out";
+	}
+	message_begin();
+	assert_int_equal(parse(words), -EINVAL);
+	assert_true(message_end(line));
+	assert_null(machine_options_architecture("pm", 2));
+	assert_null(machine_options_architecture("", 0));
+}
+
 static void test_bus_has_a_last_slot(void **state)
 {
 	char line[64 + 5 * MACHINE_DEVICES_MAX] = "bz --nodefaults";
@@ -286,6 +340,8 @@ int main(void)
 		cmocka_unit_test_teardown(test_command_line, teardown),
 		cmocka_unit_test_teardown(test_consoles, teardown),
 		cmocka_unit_test_teardown(test_refusals, teardown),
+		cmocka_unit_test_teardown(test_says_what_is_wrong, teardown),
+		cmocka_unit_test_teardown(test_other_architecture, teardown),
 		cmocka_unit_test_teardown(test_bus_has_a_last_slot, teardown),
 		cmocka_unit_test(test_help_fits_a_screen),
 	};
