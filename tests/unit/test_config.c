@@ -326,6 +326,34 @@ static void test_help_fits_a_screen(void **state)
 	assert_false(machine_options_help(stdout, "rng"));
 }
 
+/* README names those that the overview leaves to "tuning". */
+static void test_help_on_tuning(void **state)
+{
+	static const char *const tuning[] = {
+		" --cpu-affinity ", " --io-affinity ", " --io-threads ", " --memory-backing ",
+		" --io-poll-us ", " --ring ",
+	};
+	char *text[2] = { NULL };
+	size_t size, lines = 0;
+
+	(void)state;
+	for (unsigned i = 0; i < 2; i++) {
+		FILE *out = open_memstream(&text[i], &size);
+
+		assert_true(machine_options_help(out, i ? "tuning" : NULL));
+		fclose(out);
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(tuning); i++) {
+		assert_null(strstr(text[0], tuning[i]));
+		assert_non_null(strstr(text[1], tuning[i]));
+	}
+	for (const char *at = text[1]; (at = strstr(at, " --")); at++)
+		lines++;
+	assert_int_equal(lines, ARRAY_SIZE(tuning));
+	free(text[0]);
+	free(text[1]);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -344,6 +372,7 @@ int main(void)
 		cmocka_unit_test_teardown(test_other_architecture, teardown),
 		cmocka_unit_test_teardown(test_bus_has_a_last_slot, teardown),
 		cmocka_unit_test(test_help_fits_a_screen),
+		cmocka_unit_test(test_help_on_tuning),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
