@@ -191,6 +191,10 @@ static void test_command_line(void **state)
 	assert_non_null(strstr(config.command_line, "root=/dev/vda"));
 	assert_int_equal(parse("bz --console virtio"), 0);
 	assert_string_equal(config.command_line, "console=hvc0 panic=-1");
+	assert_int_equal(parse("bz --console virtio -d disk -p root=LABEL=x"), 0);
+	assert_string_equal(config.command_line, "console=hvc0 panic=-1 root=LABEL=x");
+	assert_int_equal(parse("bz -d disk -i rd -p root=LABEL=x"), 0);
+	assert_string_equal(config.command_line, "console=ttyS0 panic=-1 root=LABEL=x");
 }
 
 static void test_consoles(void **state)
