@@ -271,10 +271,31 @@ static void net_stop(struct virtqueue *queue)
 
 /* ---- Creation ---- */
 
+/* As the kernel has it; "tap%d" is one that it is to complete. */
+static bool is_interface_name(const char *name)
+{
+	const char *percent = strchr(name, '%');
+
+	if (!strcmp(name, ".") || !strcmp(name, ".."))
+		return false;
+	if (percent && (percent[1] != 'd' || strchr(percent + 1, '%')))
+		return false;
+	for (; *name; name++)
+		if (strchr("/: \t\n\v\f\r\xa0", *name))
+			return false;
+	return true;
+}
+
 static int options_check(const struct net_options *options, const char *name)
 {
 	bool tap = options->interface || options->fd >= 0 || options->host_ip;
 
+	if (options->interface && strlen(options->interface) >= LINK_NAME_BYTES)
+		return fail(EINVAL, "%s: tapif=%s: a name has at most %d letters", name,
+			    options->interface, LINK_NAME_BYTES - 1);
+	if (options->interface && !is_interface_name(options->interface))
+		return fail(EINVAL, "%s: tapif=%s: expected a name such as tap0, without '/', ':', "
+			    "'%%' and spaces", name, options->interface);
 	if (options->mode == NET_MODE_NONE && tap)
 		return fail(EINVAL, "%s: tapif, fd and host_ip are for mode=tap", name);
 	if (options->vhost && (options->mode == NET_MODE_NONE || net_pairs(options) > 1))
@@ -283,9 +304,6 @@ static int options_check(const struct net_options *options, const char *name)
 	if (options->fd >= 0 && (options->interface || options->host_ip || net_pairs(options) > 1))
 		return fail(EINVAL, "%s: a tap given by fd is used as it is, with one queue; leave "
 			    "out tapif, host_ip and mq", name);
-	if (options->interface && strlen(options->interface) >= LINK_NAME_BYTES)
-		return fail(EINVAL, "%s: tapif=%s: a name has at most %d letters", name,
-			    options->interface, LINK_NAME_BYTES - 1);
 	return 0;
 }
 

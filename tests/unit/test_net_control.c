@@ -5,10 +5,12 @@
  */
 #include "tests/unit/net_rig.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/fd.h"
+#include "tests/unit/message.h"
 #include "virtio/net.h"
 
 #define CONFIG(rig, field)                                                                         \
@@ -56,6 +58,33 @@ static void refuses_wrong_options(void **state)
 	}
 	assert_int_equal(create_with("none"), 0);
 	assert_int_equal(create_with("mode=none,mq=8,mtu=9000,guest_mac=02:00:00:00:00:01"), 0);
+	(void)state;
+}
+
+/* What no interface can be named, and what one can. */
+static void refuses_names_that_can_not_be(void **state)
+{
+	static const char *const wrong[] = {
+		"a/b", "a b", ".", "..", "eth0:1", " ", "a\tb", "a\n", "a%", "%s", "t%d%d", "t%dx%",
+		"/dev/net/tun", "\xc3\xa0",
+	};
+	static const char *const right[] = { "a.b", "...", "t%d", "-", "a,,b", "\xc3\xa4" };
+	char text[64];
+
+	for (unsigned i = 0; i < ARRAY_SIZE(wrong); i++) {
+		snprintf(text, sizeof(text), "tap,tapif=%s", wrong[i]);
+		message_begin();
+		assert_int_equal(create_with(text), -EINVAL);
+		assert_true(message_end(": expected a name such as tap0, without '/', ':', '%' and "
+					"spaces\n"));
+	}
+	/* The name is looked at first: these meet the next refusal, and no tap is made. */
+	for (unsigned i = 0; i < ARRAY_SIZE(right); i++) {
+		snprintf(text, sizeof(text), "none,tapif=%s", right[i]);
+		message_begin();
+		assert_int_equal(create_with(text), -EINVAL);
+		assert_true(message_end("net0: tapif, fd and host_ip are for mode=tap\n"));
+	}
 	(void)state;
 }
 
@@ -574,6 +603,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(refuses_wrong_options),
+		cmocka_unit_test(refuses_names_that_can_not_be),
 		cmocka_unit_test(asks_for_workers),
 		cmocka_unit_test(lives_without_a_cable),
 		cmocka_unit_test(holds_features_together),
