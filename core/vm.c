@@ -7,10 +7,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <linux/kvm.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/boot_trace.h"
@@ -35,6 +37,31 @@ int vm_capability(const struct vm *vm, unsigned capability)
 	return value < 0 ? 0 : value;
 }
 
+/* By its mode its group may open it, and we are not in it; root's own is not to be joined. */
+static const struct group *group_to_join(const char *path)
+{
+	struct stat status;
+
+	if (stat(path, &status) || (status.st_mode & (S_IRGRP | S_IWGRP)) != (S_IRGRP | S_IWGRP) ||
+	    status.st_uid == geteuid() || !status.st_gid || status.st_gid == getegid() ||
+	    group_member(status.st_gid))
+		return NULL;
+	return getgrgid(status.st_gid);
+}
+
+static int kvm_denied(const char *path)
+{
+	int error = errno;
+	const struct group *group = group_to_join(path);
+
+	if (group)
+		return fail_host(error, "%s: %s; join its group ('sudo usermod -aG %s $USER', then "
+				 "log in again) or run as root", path, strerror(error),
+				 group->gr_name);
+	return fail_host(error, "%s: %s; let this user open it ('sudo chmod 0666 %s') or run as "
+			 "root", path, strerror(error), path);
+}
+
 static int kvm_open(struct vm *vm)
 {
 	const char *path = vm->config.dev_path;
@@ -44,8 +71,10 @@ static int kvm_open(struct vm *vm)
 	if (vm->kvm_fd < 0 && (errno == ENOENT || errno == ENODEV || errno == ENXIO))
 		return fail_host(errno, "%s: %s; %s", path, strerror(errno), arch_kvm_advice);
 	if (vm->kvm_fd < 0 && errno == EACCES)
-		return fail_host(errno, "%s: %s; join its group ('sudo usermod -aG kvm $USER', "
-				 "then log in again) or run as root", path, strerror(errno));
+		return kvm_denied(path);
+	if (vm->kvm_fd < 0 && errno == EPERM)
+		return fail_host(errno, "%s: %s; let the container that this runs in use it "
+				 "(--device %s)", path, strerror(errno), path);
 	if (vm->kvm_fd < 0)
 		return fail_host(errno, "%s: open: %s; %s", path, strerror(errno),
 				 errno == EMFILE || errno == ENFILE ? fd_open_advice(errno) :
