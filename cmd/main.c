@@ -3,6 +3,8 @@
  * The words after "ringvm": a table of commands. Each command is one file, gets
  * its own argc and argv, and returns the exit status.
  */
+#include <errno.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -11,13 +13,16 @@
 #include "base/log.h"
 #include "cmd/cmd.h"
 #include "config.h"
+#include "machine/machine.h"
 
 static int cmd_help(int argc, char **argv);
 
 static int cmd_version(int argc, char **argv)
 {
-	(void)argc;
-	(void)argv;
+	if (argc > 1) {
+		fail(0, "version: takes no more words; leave out '%s'", argv[1]);
+		return MACHINE_EXIT_USAGE;
+	}
 	puts(PACKAGE_STRING);
 	return 0;
 }
@@ -48,7 +53,7 @@ static int command_run(const char *name, int argc, char **argv)
 		if (!strcmp(commands[i].name, name))
 			return commands[i].function(argc, argv);
 	fail(0, "'%s' is no command; see 'ringvm help'", name);
-	return 1;
+	return MACHINE_EXIT_USAGE;
 }
 
 /* "help run disk" is "run --help=disk". */
@@ -56,8 +61,14 @@ static int cmd_help(int argc, char **argv)
 {
 	char topic[64] = "--help";
 	char *words[] = { NULL, topic, NULL };
+	bool all = argc < 2 || !strcmp(argv[1], "help") || !strcmp(argv[1], "version");
+	int most = all ? 2 : 3;
 
-	if (argc < 2 || !strcmp(argv[1], "help") || !strcmp(argv[1], "version")) {
+	if (argc > most) {
+		fail(0, "help: takes a command, and a topic of run; leave out '%s'", argv[most]);
+		return MACHINE_EXIT_USAGE;
+	}
+	if (all) {
 		usage(stdout);
 		return 0;
 	}
@@ -67,19 +78,30 @@ static int cmd_help(int argc, char **argv)
 	return command_run(argv[1], 2, words);
 }
 
+/* What was printed may still be in memory; who reads it shall know that it is not all. */
+static int output_end(int status)
+{
+	errno = 0;
+	if (!fflush(stdout) && !ferror(stdout))
+		return status;
+	fail_host(errno, "standard output: %s; make room, or send it elsewhere",
+		  errno ? strerror(errno) : "not all could be written");
+	return status ? status : MACHINE_EXIT_HOST;
+}
+
 int main(int argc, char **argv)
 {
 	const char *name = argc > 1 ? argv[1] : NULL;
 
 	if (fd_open_standard())
-		return 3; /* and nowhere to say why */
+		return MACHINE_EXIT_HOST; /* and nowhere to say why */
 	if (!name) {
 		usage(stderr);
-		return 1;
+		return MACHINE_EXIT_USAGE;
 	}
 	if (!strcmp(name, "--help") || !strcmp(name, "-h"))
 		name = "help";
 	else if (!strcmp(name, "--version"))
 		name = "version";
-	return command_run(name, argc - 1, argv + 1);
+	return output_end(command_run(name, argc - 1, argv + 1));
 }
