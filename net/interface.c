@@ -38,9 +38,11 @@ static int interface_control(unsigned long number, struct ifreq *request)
 	return error;
 }
 
-bool interface_exists(const char *name)
+int interface_find(const char *name)
 {
-	return if_nametoindex(name) != 0;
+	struct ifreq request = request_for(name);
+
+	return interface_control(SIOCGIFINDEX, &request);
 }
 
 int interface_mtu(const char *name, unsigned *mtu)

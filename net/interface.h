@@ -6,9 +6,8 @@
 #ifndef NET_INTERFACE_H
 #define NET_INTERFACE_H
 
-#include <stdbool.h>
-
-bool interface_exists(const char *name);
+/* Whether it is there: 0, -ENODEV, or why that can't be told. */
+int interface_find(const char *name);
 int interface_mtu(const char *name, unsigned *mtu);
 int interface_set_mtu(const char *name, unsigned mtu);
 int interface_set_up(const char *name);

@@ -327,10 +327,14 @@ static void probe_offloads(struct link *link)
 
 int tap_open(struct link **link, const struct tap_config *config)
 {
-	bool made = !config->interface || !interface_exists(config->interface);
-	struct tap *tap = calloc(1, sizeof(*tap));
-	int error;
+	struct tap *tap;
+	int error = config->interface ? interface_find(config->interface) : -ENODEV;
+	bool made = error == -ENODEV;
 
+	if (error && !made)
+		return fail_host(-error, "%s: %s: whether it is there: %s", config->device,
+				 config->interface, strerror(-error));
+	tap = calloc(1, sizeof(*tap));
 	if (!tap)
 		return fail_host(ENOMEM, "%s: out of memory", config->device);
 	tap->link.ops = &tap_ops;
