@@ -11,6 +11,7 @@
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/ioctl.h>
 #include <termios.h>
 #include <unistd.h>
@@ -47,14 +48,17 @@ static struct {
 	struct sigaction before[ARRAY_SIZE(fatal_signals)];
 } tty = { .fd = -1 };
 
-static void tty_set(const struct termios *modes)
+/* 0 or -errno; errno itself is whoever's a signal has interrupted. */
+static int tty_set(const struct termios *modes)
 {
-	int saved = errno;
+	int saved = errno, error;
 
 	/* At once: waiting for output to drain would hang on a stopped terminal. */
-	while (tcsetattr(tty.fd, TCSANOW, modes) < 0 && errno == EINTR)
-		;
+	do
+		error = tcsetattr(tty.fd, TCSANOW, modes) < 0 ? -errno : 0;
+	while (error == -EINTR);
 	errno = saved;
+	return error;
 }
 
 /*
@@ -81,41 +85,46 @@ void terminal_restore(void)
 }
 
 /* Modes seen from the background would be the shell's line editor's. */
-static void tty_learn_modes(void)
+static int tty_learn_modes(void)
 {
-	int expected = TTY_UNKNOWN;
+	int expected = TTY_UNKNOWN, error;
 
 	if (!atomic_compare_exchange_strong(&tty.modes, &expected, TTY_ASKING))
-		return;
+		return 0;
 	if (tcgetattr(tty.fd, &tty.cooked) < 0) {
+		error = -errno;
 		tty.modes = TTY_UNKNOWN;
-		return;
+		return error;
 	}
 	tty.raw = tty.cooked;
 	cfmakeraw(&tty.raw);
 	tty.raw.c_cc[VMIN] = 1;
 	tty.raw.c_cc[VTIME] = 0;
 	tty.modes = TTY_KNOWN;
+	return 0;
 }
 
-static bool tty_reclaim(void)
+/* -EAGAIN: not ours now. 0 also if somebody else is learning its modes. */
+static int tty_reclaim(void)
 {
+	int error;
+
 	if (tty.fd < 0)
-		return true;
+		return 0;
 	tty.is_raw = false;
 	if (!tty_is_ours())
-		return false;
-	tty_learn_modes();
-	if (tty.modes == TTY_KNOWN && !tty.given_back) {
-		tty_set(&tty.raw);
-		tty.is_raw = true;
+		return -EAGAIN;
+	error = tty_learn_modes();
+	if (!error && tty.modes == TTY_KNOWN && !tty.given_back) {
+		error = tty_set(&tty.raw);
+		tty.is_raw = !error;
 	}
-	return true;
+	return error;
 }
 
 bool terminal_reclaim(const struct terminal *terminal)
 {
-	return !terminal->escapes || tty_reclaim();
+	return !terminal->escapes || tty_reclaim() != -EAGAIN;
 }
 
 /* What an ignored fault does is what one of the default action does. */
@@ -187,6 +196,8 @@ static void handlers_install(void)
 
 int terminal_set_raw(struct terminal *terminal)
 {
+	int error;
+
 	if (!terminal->escapes)
 		return 0;
 	if (!tty.installed) {
@@ -198,8 +209,10 @@ int terminal_set_raw(struct terminal *terminal)
 	tty.given_back = false;
 	/* Only now: whoever makes it raw from here on, it will be put back. */
 	tty.fd = terminal->input_fd;
-	if (tty_reclaim() && tty.modes == TTY_UNKNOWN)
-		return fail_host_errno("terminal: read its modes");
+	error = tty_reclaim();
+	if (error && error != -EAGAIN)
+		return fail_host(-error, "terminal: its modes: %s; give the run another input "
+				 "(</dev/null)", strerror(-error));
 	return 0;
 }
 
