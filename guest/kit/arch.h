@@ -63,7 +63,7 @@ struct message {
 unsigned arch_line_new(void);
 struct message arch_line_message(unsigned line, unsigned cpu);
 uint64_t arch_line_count(unsigned line);
-/* Of these what `cpu` took, below MESSAGE_CPUS; the last one's are those of all that follow, too. */
+/* Of these what `cpu` took, below MESSAGE_CPUS; the last one has those of all that follow, too. */
 uint64_t arch_line_count_on(unsigned line, unsigned cpu);
 /* Called at each arrival, before the interrupt is ended; NULL: nothing. A level must be lowered
  * there. */
