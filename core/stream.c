@@ -117,11 +117,15 @@ static void input_start(struct stream *stream)
 	worker_arm(sqe, &side->op);
 }
 
+/* A socket's client that leaves with output unread resets the connection: an end like any. */
 static void input_end(struct stream *stream, int result)
 {
-	if (result)
-		log_warning("%s: read: %s; input has ended", stream->config.name,
-			    strerror(-result));
+	bool failed = result && !(is_socket(stream) && result == -ECONNRESET);
+
+	if (failed)
+		log_limited(&stream->log_limit, "%s: read: %s; %s", stream->config.name,
+			    strerror(-result),
+			    is_socket(stream) ? "its client is let go" : "input has ended");
 	if (is_socket(stream))
 		stream_leave(stream);
 	else

@@ -621,6 +621,69 @@ static void test_socket_client_hung_up_unnoticed(void **state)
 	stream_close(&stream, 0);
 }
 
+/* What is said between the two: stderr goes to a pipe meanwhile. */
+static struct {
+	int saved, pipes[2];
+} heard;
+
+static void listen_to_log(void)
+{
+	heard.saved = dup(STDERR_FILENO);
+	assert_int_equal(pipe2(heard.pipes, O_CLOEXEC | O_NONBLOCK), 0);
+	dup2(heard.pipes[1], STDERR_FILENO);
+}
+
+static unsigned lines_heard(void)
+{
+	static char text[UNIT_PIPE_BYTES];
+	ssize_t length = read(heard.pipes[0], text, sizeof(text));
+	unsigned lines = 0;
+
+	dup2(heard.saved, STDERR_FILENO);
+	close(heard.saved);
+	close(heard.pipes[0]);
+	close(heard.pipes[1]);
+	for (ssize_t i = 0; i < length; i++)
+		lines += text[i] == '\n';
+	return lines;
+}
+
+/* With output unread its end is a reset connection: no more worth a word than any other end. */
+static void test_socket_clients_that_do_not_read(void **state)
+{
+	struct timespec begin, end;
+	unsigned seen = 0;
+
+	(void)state;
+	assert_int_equal(open_path(socket_path()), 0);
+	listen_to_log();
+	for (int i = 0; i < 30; i++) {
+		int fd = client("socket");
+
+		wait_for(&connections, ++seen);
+		put("busy", 4);
+		assert_int_equal(poll(&(struct pollfd){ .fd = fd, .events = POLLIN }, 1, TIMEOUT_MS),
+				 1);
+		close(fd);
+		wait_for(&connections, ++seen);
+	}
+	assert_int_equal(lines_heard(), 0);
+	listen_to_log();
+	clock_gettime(CLOCK_MONOTONIC, &begin);
+	for (int i = 0; i < 60; i++) {
+		int fd;
+
+		tamper_with(IORING_OP_READ, -EIO, 1);
+		fd = client("socket");
+		wait_for(&connections, seen += 2); /* of such an error a word, but not each time */
+		close(fd);
+	}
+	clock_gettime(CLOCK_MONOTONIC, &end);
+	assert_in_range(lines_heard(), 1,
+			(LOG_LIMIT_PER_SECOND + 1) * (unsigned)(end.tv_sec - begin.tv_sec + 1));
+	stream_close(&stream, 0);
+}
+
 static void test_socket_file_left_behind(void **state)
 {
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
@@ -963,6 +1026,7 @@ int main(void)
 		ON_WORKER(test_socket_keeps_the_last_output),
 		ON_WORKER(test_socket_client_that_vanishes),
 		ON_WORKER(test_socket_client_hung_up_unnoticed),
+		ON_WORKER(test_socket_clients_that_do_not_read),
 		ON_WORKER(test_socket_file_left_behind),
 		ON_WORKER(test_input_flood_stays_with_its_sender),
 		ON_WORKER(test_descriptors_that_do_not_block),
