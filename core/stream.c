@@ -2,7 +2,8 @@
 /*
  * How a stream moves: at most one read and one write in flight, between the
  * host and two rings. All of it on the stream's worker, but for the ends of the
- * rings that a device holds. Who is at the other end is core/stream_peer.c's.
+ * rings that a device holds. Who is at the other end is core/stream_peer.c's, the
+ * end core/stream_close.c's.
  *
  * A side that has nothing to do falls asleep: it sets `asleep`, then looks at
  * its ring once more. A device changes the ring, then looks at `asleep`. All
@@ -23,6 +24,7 @@
 
 #include "base/bytes.h"
 #include "base/fd.h"
+#include "core/stream_close.h"
 #include "core/stream_peer.h"
 
 /* Small enough for a slow reader's progress to be seen, and for a pipe to take whole. */
@@ -31,8 +33,6 @@
 #define FILE_WRITE_BYTES (STREAM_OUTPUT_BYTES / 2)
 /* A terminal may answer EIO by mistake while we change between fore- and background. */
 #define READ_FAILURES_MAX 3
-
-static void output_start(struct stream *stream);
 
 static bool is_tty(const struct stream *stream)
 {
@@ -53,16 +53,12 @@ static void side_wake(struct stream_side *side)
 }
 
 /* Nothing is in flight any more: go on with what was waiting for that. */
-static void settle(struct stream *stream)
+void stream_settle(struct stream *stream)
 {
 	if (stream->in.busy || stream->out.busy)
 		return;
 	if (stream->closing) {
-		worker_timer_stop(stream->config.worker, &stream->flush_timer);
-		stream_detach(stream);
-		if (stream->quit_when_closed)
-			worker_quit(stream->config.worker);
-		sem_post(&stream->closed); /* the last touch */
+		stream_close_settled(stream); /* the last touch */
 	} else if (stream->leaving) {
 		stream_detach(stream);
 		stream->leaving = false;
@@ -73,7 +69,7 @@ static void settle(struct stream *stream)
 	}
 }
 
-static void side_cancel(struct stream_side *side)
+void stream_cancel(struct stream_side *side)
 {
 	if (side->busy)
 		worker_cancel(side->stream->config.worker, &side->op);
@@ -83,9 +79,9 @@ static void side_cancel(struct stream_side *side)
 void stream_leave(struct stream *stream)
 {
 	stream->leaving = true;
-	side_cancel(&stream->in);
-	side_cancel(&stream->out);
-	settle(stream);
+	stream_cancel(&stream->in);
+	stream_cancel(&stream->out);
+	stream_settle(stream);
 }
 
 static bool side_idle(const struct stream_side *side)
@@ -183,7 +179,7 @@ static void input_done(struct ring_op *op, int result, uint32_t cqe_flags)
 	else if (worker_watch(stream->config.worker, &stream->input_watch, stream->in.slot))
 		input_end(stream, -ENOMEM);
 	input_start(stream);
-	settle(stream);
+	stream_settle(stream);
 }
 
 static void input_wake(struct worker_task *task)
@@ -220,7 +216,7 @@ static void output_poll(struct stream *stream)
 	worker_arm(sqe, &stream->out.op);
 }
 
-static void output_start(struct stream *stream)
+void stream_output(struct stream *stream)
 {
 	struct stream_side *side = &stream->out;
 	struct io_uring_sqe *sqe;
@@ -301,8 +297,8 @@ static void output_done(struct ring_op *op, int result, uint32_t cqe_flags)
 		output_failed(stream, result);
 	}
 	output_tell_room(stream);
-	output_start(stream);
-	settle(stream);
+	stream_output(stream);
+	stream_settle(stream);
 }
 
 static void output_wake(struct worker_task *task)
@@ -310,7 +306,7 @@ static void output_wake(struct worker_task *task)
 	struct stream *stream = container_of(task, struct stream, out.wake);
 
 	stream->out.wake_posted = false;
-	output_start(stream);
+	stream_output(stream);
 }
 
 /* Nobody is there: the oldest makes room, so that the last screenful awaits the next client. */
@@ -436,7 +432,7 @@ int stream_attach(struct stream *stream, int in_fd, int out_fd)
 		output_set_up(&stream->out, is_socket(stream));
 	stream->connected = true;
 	input_start(stream);
-	output_start(stream);
+	stream_output(stream);
 	return 0;
 }
 
@@ -453,65 +449,12 @@ void stream_detach(struct stream *stream)
 	stream->in.slot = stream->out.slot = -1;
 }
 
-static void flush_expired(struct worker_timer *timer)
-{
-	struct stream *stream = container_of(timer, struct stream, flush_timer);
-
-	stream->out.ended = true;
-	stream->dropped_bytes += byte_ring_used(&stream->out.ring);
-	side_cancel(&stream->out);
-}
-
-static void close_run(struct worker_task *task)
-{
-	struct stream *stream = container_of(task, struct stream, close_task);
-	struct worker *worker = stream->config.worker;
-
-	stream->closing = true;
-	worker_unwatch(worker, &stream->input_watch);
-	worker_unwatch(worker, &stream->listen_watch);
-	side_cancel(&stream->in);
-	output_start(stream);
-	if (stream->out.busy &&
-	    (!stream->flush_ns ||
-	     worker_timer_start(worker, &stream->flush_timer, stream->flush_ns)))
-		flush_expired(&stream->flush_timer);
-	settle(stream);
-}
-
-static void stream_free(struct stream *stream)
+void stream_free(struct stream *stream)
 {
 	stream_peer_destroy(stream);
 	byte_ring_destroy(&stream->in.ring);
 	byte_ring_destroy(&stream->out.ring);
 	sem_destroy(&stream->closed);
-}
-
-void stream_close(struct stream *stream, uint64_t flush_ns)
-{
-	struct worker *worker = stream->config.worker;
-
-	assert(!worker->running || !worker_is_current(worker));
-	stream->flush_ns = flush_ns;
-	stream->close_task.run = close_run;
-	if (worker->running) {
-		worker_post(worker, &stream->close_task);
-		while (sem_wait(&stream->closed) < 0 && errno == EINTR)
-			;
-	} else if (worker_can_run_again(worker)) {
-		stream->quit_when_closed = true;
-		worker_post(worker, &stream->close_task);
-		do
-			worker_run(worker);
-		while (sem_trywait(&stream->closed) < 0);
-	} else {
-		stream_peer_close(stream);
-		stream->dropped_bytes += byte_ring_used(&stream->out.ring);
-	}
-	if (stream->dropped_bytes)
-		log_warning("%s: the host did not take %llu bytes of output", stream->config.name,
-			    (unsigned long long)stream->dropped_bytes);
-	stream_free(stream);
 }
 
 struct open_task {
@@ -547,7 +490,6 @@ static int stream_init(struct stream *stream, const struct stream_config *config
 		.in = { .op.done = input_done, .wake.run = input_wake },
 		.out = { .op.done = output_done, .wake.run = output_wake },
 		.input_watch.ready = input_ready,
-		.flush_timer.expired = flush_expired,
 		.listen_fd = -1,
 		.listen_slot = -1,
 		.slave_fd = -1,

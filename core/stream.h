@@ -65,6 +65,8 @@ struct stream_side {
 	struct worker_task wake;
 };
 
+enum stream_life { STREAM_OPEN, STREAM_CLOSING, STREAM_STUCK, STREAM_CLOSED };
+
 struct stream {
 	struct stream_config config;
 	struct stream_side in, out;
@@ -81,12 +83,14 @@ struct stream {
 	struct fd_watch listen_watch;
 	const char *socket_path; /* ours to unlink, or NULL */
 
+	enum stream_life life; /* control thread */
 	bool closing;
+	bool stuck;	       /* a transfer was cancelled and goes on; read after `closed` */
 	bool quit_when_closed; /* the worker runs for this alone */
 	uint64_t flush_ns;
 	struct worker_task close_task;
-	struct worker_timer flush_timer;
-	sem_t closed;
+	struct worker_timer flush_timer, grace_timer;
+	sem_t closed; /* the worker is through, or stuck; then once more, if it was late */
 };
 
 /* The path of the socket that such a stream_config.path makes, or NULL: it makes none. */
@@ -102,9 +106,12 @@ int stream_open(struct stream *stream, const struct stream_config *config);
  * Control thread; the device uses the stream no more. Waits until what is
  * buffered is out, at most `flush_ns` long, and cancels the rest. The worker
  * runs on a thread of its own, or ran on this one and does so again meanwhile;
- * with one that never ran there is nothing to wait for.
+ * with one that never ran there is nothing to wait for. 0, also when it was
+ * closed before; or -ETIMEDOUT, logged: storage that hangs keeps a transfer half
+ * a second after it was cancelled. Then no name of its is left, but stream and
+ * worker must stay where they are, until another call returns 0.
  */
-void stream_close(struct stream *stream, uint64_t flush_ns);
+int stream_close(struct stream *stream, uint64_t flush_ns);
 
 /* The consumer of input: one thread at a time. */
 size_t stream_read(struct stream *stream, void *data, size_t length);

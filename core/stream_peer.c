@@ -235,12 +235,18 @@ void stream_peer_close(struct stream *stream)
 	stream->out.fd = -1;
 }
 
+void stream_peer_unlink(struct stream *stream)
+{
+	if (stream->socket_path)
+		unlinkat(AT_FDCWD, stream->socket_path, 0);
+	stream->socket_path = NULL;
+}
+
 void stream_peer_destroy(struct stream *stream)
 {
 	fd_close(&stream->slave_fd);
 	if (stream->listen_fd >= 0)
 		shutdown(stream->listen_fd, SHUT_RDWR);
 	fd_close(&stream->listen_fd);
-	if (stream->socket_path)
-		unlinkat(AT_FDCWD, stream->socket_path, 0);
+	stream_peer_unlink(stream);
 }

@@ -17,6 +17,8 @@ int stream_peer_open(struct stream *stream, int *in_fd, int *out_fd);
 
 /* Control thread, last of all: stops listening, unlinks. */
 void stream_peer_destroy(struct stream *stream);
+/* Of that only what outlives the process. */
+void stream_peer_unlink(struct stream *stream);
 
 /* Worker thread: waits for clients. 0 or -errno, silent. */
 int stream_peer_listen(struct stream *stream);

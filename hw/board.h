@@ -31,6 +31,8 @@ struct board_config {
  * outlive the board. 0 or a failure, logged.
  */
 int board_create(struct board **board, const struct board_config *config, struct vm *vm);
+/* vCPUs have stopped. 0, or -ETIMEDOUT: see serial_close(); then it can't be destroyed. */
+int board_close(struct board *board);
 void board_destroy(struct board *board);
 
 struct pci_host *board_pci_host(struct board *board);

@@ -500,11 +500,16 @@ no_stream:
 	return error;
 }
 
+int serial_close(struct serial *serial)
+{
+	return serial->config.terminal ? stream_close(&serial->stream, FLUSH_NS) : 0;
+}
+
 void serial_destroy(struct serial *serial)
 {
 	bus_remove(serial->config.bus, &serial->region);
-	if (serial->config.terminal)
-		stream_close(&serial->stream, FLUSH_NS);
+	if (serial_close(serial))
+		return; /* what the host still writes stays where it is */
 	pthread_mutex_destroy(&serial->lock);
 	free(serial);
 }

@@ -33,8 +33,10 @@ int serial_create(struct serial **serial, const struct serial_config *config);
 
 /*
  * vCPUs have stopped; the worker is as stream_close() wants it. Waits up to a
- * second for the host to take what the guest wrote last. Control thread.
+ * second for the host to take what the guest wrote last. 0, or -ETIMEDOUT as
+ * stream_close(): then it can't be destroyed. Control thread.
  */
+int serial_close(struct serial *serial);
 void serial_destroy(struct serial *serial);
 
 /* Back to power-on state; vCPUs parked. Buffered output stays, and input not yet received. */

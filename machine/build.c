@@ -315,15 +315,16 @@ int machine_build(struct machine *machine, const struct machine_config *config)
 
 void machine_abandon(struct machine *machine)
 {
-	control_destroy(machine->socket);
-	for (unsigned i = 0; i < machine->device_count; i++)
-		if (!virtio_device_quiesce(virtio_pci_device(machine->devices[i]), 0))
+	for (unsigned i = 0; i < machine->device_count; i++) {
+		struct virtio_device *device = virtio_pci_device(machine->devices[i]);
+
+		if (!virtio_device_quiesce(device, 0) && !virtio_device_close(device))
 			virtio_pci_destroy(machine->devices[i]);
+	}
 }
 
 void machine_destroy(struct machine *machine)
 {
-	control_destroy(machine->socket);
 	while (machine->device_count)
 		virtio_pci_destroy(machine->devices[--machine->device_count]);
 	free(machine->devices);

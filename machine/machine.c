@@ -73,6 +73,23 @@ static bool devices_quiesce(struct machine *machine)
 	return quiet;
 }
 
+/*
+ * Lets out what the guest wrote last. True when the host has let go of all of
+ * it; for a device that has not quiesced there is no asking.
+ */
+static bool outputs_close(struct machine *machine)
+{
+	bool closed = !board_close(machine->board);
+
+	for (unsigned i = 0; i < machine->device_count; i++) {
+		struct virtio_device *device = virtio_pci_device(machine->devices[i]);
+
+		if (!virtio_device_quiesce(device, 0) && virtio_device_close(device))
+			closed = false;
+	}
+	return closed;
+}
+
 /* As if the reset line had been pulled: nothing of the old run is left. */
 static int machine_restart(struct machine *machine)
 {
@@ -304,6 +321,8 @@ int machine_run(const struct machine_config *config)
 	vm_stop_vcpus(&machine.vm);
 	quiet = devices_quiesce(&machine);
 	terminal_restore();
+	control_destroy(machine.socket);
+	quiet = outputs_close(&machine) && quiet;
 	if (!quiet) {
 		machine_abandon(&machine);
 		boot_trace_print(config->trace, stderr);

@@ -61,12 +61,12 @@ struct machine {
 
 /* All of it, nothing running. 0 or a failure, logged and undone. */
 int machine_build(struct machine *machine, const struct machine_config *config);
-/* vCPUs have ended, devices are quiet; io workers may run, for devices to finish with. */
+/* vCPUs have ended, devices are quiet, board and devices are closed if anything has run. */
 void machine_destroy(struct machine *machine);
 /*
- * Instead, when a device does not become quiet: the kernel may still write to guest
- * memory, so what that device holds stays where it is, and the process is to end by
- * _exit(). The other devices let out what they have; names in the file system go.
+ * Instead, when a device does not become quiet, or storage that hangs keeps some output:
+ * the kernel may still write to guest memory, or read ours, so what such a device holds
+ * stays where it is, and the process is to end by _exit(). Names in the file system go.
  */
 void machine_abandon(struct machine *machine);
 

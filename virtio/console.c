@@ -230,15 +230,25 @@ static void console_free(struct console *console)
 	free(console);
 }
 
+static int console_close(struct virtio_device *device)
+{
+	struct console *console = console_of(device);
+	int error = 0;
+
+	if (device->deps.terminal)
+		device->deps.terminal->resized = NULL;
+	for (unsigned i = 0; i < console->port_count; i++)
+		if (console_port_close(&console->ports[i]))
+			error = -ETIMEDOUT;
+	return error;
+}
+
 static void console_destroy(struct virtio_device *device)
 {
 	struct console *console = console_of(device);
-	struct terminal *terminal = device->deps.terminal;
 
-	if (terminal)
-		terminal->resized = NULL;
-	while (console->port_count)
-		console_port_close(&console->ports[--console->port_count]);
+	if (console_close(device))
+		return; /* what the host still writes stays where it is */
 	virtio_device_destroy(device);
 	console_free(console);
 }
@@ -340,6 +350,7 @@ const struct virtio_type virtio_console = {
 	.pci_class = CONSOLE_PCI_CLASS,
 
 	.create = console_create,
+	.close = console_close,
 	.destroy = console_destroy,
 
 	.has_queue = console_has_queue,

@@ -275,7 +275,7 @@ int console_port_open(struct console_port *port)
 	return stream_open(&port->stream, &config);
 }
 
-void console_port_close(struct console_port *port)
+int console_port_close(struct console_port *port)
 {
-	stream_close(&port->stream, FLUSH_NS);
+	return stream_close(&port->stream, FLUSH_NS);
 }

@@ -443,6 +443,11 @@ int virtio_device_quiesce(struct virtio_device *device, unsigned timeout_ms)
 	return error;
 }
 
+int virtio_device_close(struct virtio_device *device)
+{
+	return device->type->close ? device->type->close(device) : 0;
+}
+
 static void change_goals(struct virtio_device *device, enum virtqueue_goal from,
 			 enum virtqueue_goal to)
 {

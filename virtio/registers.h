@@ -52,6 +52,13 @@ bool virtio_queue_resetting(struct virtio_device *device, unsigned index);
 /* Resets and waits up to timeout_ms for the drain: 0 or -ETIMEDOUT. */
 int virtio_device_quiesce(struct virtio_device *device, unsigned timeout_ms);
 
+/*
+ * Quiesced, before it is destroyed: lets the host have what is buffered for it,
+ * within a limit of time. 0, or -ETIMEDOUT, logged: the host keeps some of the
+ * device, which can't be destroyed. Any number of times.
+ */
+int virtio_device_close(struct virtio_device *device);
+
 /* Pause keeps all state of the rings; resume starts and kicks every queue again. */
 int virtio_device_pause(struct virtio_device *device, unsigned timeout_ms);
 void virtio_device_resume(struct virtio_device *device);

@@ -49,7 +49,6 @@ struct virtio_type {
 	const char *option_help; /* one line */
 	const struct option_key *keys;
 	size_t options_size;
-
 	uint16_t id;		/* VIRTIO_ID_* */
 	uint32_t pci_class;	/* PCI_CLASS_*, 16 bits */
 
@@ -59,7 +58,8 @@ struct virtio_type {
 	/* Control thread. `options` are the device's own until it is destroyed. */
 	int (*create)(const void *options, const struct virtio_deps *deps,
 		      struct virtio_device **device);
-	void (*destroy)(struct virtio_device *device);
+	int (*close)(struct virtio_device *device); /* see virtio_device_close() */
+	void (*destroy)(struct virtio_device *device); /* closed */
 
 	/* vCPU thread, device->lock held. */
 	uint64_t (*features_missing)(uint64_t features); /* what these need beside them, or 0 */

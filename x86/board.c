@@ -145,6 +145,11 @@ free_board:
 	return error;
 }
 
+int board_close(struct board *board)
+{
+	return serial_close(board->serial);
+}
+
 void board_destroy(struct board *board)
 {
 	pci_host_destroy(&board->pci_host);

@@ -12,12 +12,16 @@
  *	D start			set it up anew; at the start it is
  *	link			of the network card, if there is one: "up" or "down", and how many
  *				changes were announced
+ *	say BYTES		65536 at most, on each port of the console, if there is one:
+ *				"said" when the device has taken them
  *	quit
  */
 #include "kit/memory.h"
 #include "kit/subject.h"
 #include "kit/tap.h"
 #include "kit/text.h"
+
+#include <linux/virtio_console.h>
 
 #define SECTOR_BYTES 512
 #define PATIENCE_NS  UINT64_C(10000000000)
@@ -26,6 +30,8 @@
 #define HEADS_MAX    64
 #define FRAME_BYTES  2048
 #define FRAMES	     60
+#define SAY_BYTES    65536
+#define MESSAGES     3 /* of the queues that transmit, the console's own */
 
 struct disk_request {
 	struct virtio_blk_outhdr header;
@@ -41,7 +47,7 @@ struct disk {
 
 static struct disk disks[VIRTIO_DEVICES_MAX];
 static unsigned disk_count;
-static struct virtio_device *card;
+static struct virtio_device *card, *console;
 
 static void disk_start(struct disk *disk)
 {
@@ -69,6 +75,31 @@ static void link(char *result, size_t size)
 	text_format(result, size, " %s %lu",
 		    virtio_config_read16(card, at) & VIRTIO_NET_S_LINK_UP ? "up" : "down",
 		    arch_line_count(card->lines[0]));
+}
+
+static void console_start(struct virtio_device *device)
+{
+	console = device;
+	virtio_start(console, virtio_usual_features(console) | (virtio_offered(console) &
+								BIT64(VIRTIO_CONSOLE_F_MULTIPORT)));
+}
+
+static void say(uint32_t bytes, char *result, size_t size)
+{
+	static uint8_t text[SAY_BYTES];
+	struct part part = { text, bytes < SAY_BYTES ? bytes : SAY_BYTES, false };
+	bool taken = true;
+	struct used used;
+
+	memset(text, '.', part.bytes);
+	for (unsigned i = 1; i < console->queue_count; i += 2) {
+		if (i == MESSAGES)
+			continue;
+		virtqueue_add(&console->queues[i], &part, 1);
+		virtqueue_kick(&console->queues[i]);
+		taken = taken && virtqueue_wait(&console->queues[i], &used, PATIENCE_NS);
+	}
+	text_format(result, size, taken ? " said" : " late");
 }
 
 static bool read_line(char *line, size_t size)
@@ -196,6 +227,10 @@ static void run(char *line, char *result, size_t size)
 	text_format(result, size, " what?");
 	if (count == 1 && !strcmp(words[0], "link") && card)
 		link(result, size);
+	if (count == 2 && !strcmp(words[0], "say") && console) {
+		say(number(words[1]), result, size);
+		return;
+	}
 	if (count < 2 || number(words[0]) >= disk_count)
 		return;
 	if (!strcmp(verb, "reset")) {
@@ -223,6 +258,8 @@ void guest_main(void)
 	for (unsigned i = 0; i < count; i++) {
 		if (devices[i].type == VIRTIO_ID_NET)
 			card_start(&devices[i]);
+		if (devices[i].type == VIRTIO_ID_CONSOLE)
+			console_start(&devices[i]);
 		if (devices[i].type != VIRTIO_ID_BLOCK)
 			continue;
 		disks[disk_count].device = &devices[i];

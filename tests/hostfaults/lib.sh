@@ -15,6 +15,7 @@ top=$(absolute "${top_builddir:-.}")
 ringvm=$(absolute "${RINGVM:-$top/ringvm}")
 guests=$(absolute "${RINGVM_GUESTS:-$top/guest}")
 tools=$top/tests/hostfaults
+withheld=$(absolute "$(dirname "$0")")/../../guest/withheld
 suffix=elf
 [ ! -e "$guests/hello.image" ] || suffix=image
 pid=
@@ -110,9 +111,9 @@ start() {
 	shift
 	rm -f "$scratch/input"
 	mkfifo "$scratch/input"
-	: >"$scratch/output"
+	: >"$scratch/output" # and appended to: a file of faultfs has no position for the ring's writes
 	"$ringvm" run --nodefaults -m 64M -k "$guests/$guest.$suffix" --stop-timeout 0 "$@" \
-		<"$scratch/input" >"$scratch/output" 2>"$scratch/error" &
+		<"$scratch/input" >>"$scratch/output" 2>"$scratch/error" &
 	pid=$!
 	exec 3>"$scratch/input"
 	within 60 has_line '^# ' || echo "# $guest does not start"
@@ -129,16 +130,63 @@ ask() {
 
 not_running() { ! kill -0 "$pid" 2>/dev/null || grep -q '^State:.Z' "/proc/$pid/status"; }
 
+# Its end has begun: the kernel keeps a process for as long as storage keeps a write of its, before or
+# after it has marked the process's first thread as exiting. No signal wakes that before; a ringvm
+# that waits for anything itself can be woken.
+leaving() {
+	not_running && return
+	exits || { deaf && sleep 0.2 && deaf; }
+}
+exits() { # PF_EXITING
+	read -r stat <"/proc/$pid/stat" || return 0
+	# shellcheck disable=SC2086 # words
+	set -- ${stat##*) }
+	[ $(($7 / 4 % 2)) = 1 ]
+}
+deaf() { grep -q '^State:.D' "/proc/$pid/status"; }
+
+reap() { # $status
+	within 120 not_running || kill -s KILL "$pid"
+	wait "$pid"
+	status=$?
+	pid=
+	exec 3>&-
+}
+
 # stop SIGNAL: $status, and $took in ms.
 stop() {
 	begun=$(date +%s%N)
 	kill -s "$1" "$pid" 2>/dev/null
-	within 120 not_running || kill -s KILL "$pid"
-	wait "$pid"
-	status=$?
+	reap
 	took=$((($(date +%s%N) - begun) / 1000000))
-	pid=
-	exec 3>&-
+}
+
+# The same, and what the scheduler withholds meanwhile is written down, for soon.
+stop_watched() {
+	watch_scheduler
+	stop "$1"
+	wait "$sampler"
+}
+watch_scheduler() {
+	: >"$scratch/withheld"
+	"$withheld" sample "$pid" "$scratch/withheld" &
+	sampler=$!
+	"$withheld" note signal "$scratch/withheld"
+}
+
+# leave SIGNAL: till the end has begun.
+leave() {
+	watch_scheduler
+	kill -s "$1" "$pid"
+	within 20 leaving
+	"$withheld" note gone "$scratch/withheld"
+}
+
+# soon MS: without what the scheduler withheld; where that is not told, ten times as long.
+soon() {
+	"$withheld" stopped "$scratch/withheld" "$1" "$((10 * $1))" >"$scratch/soon"
+	cat "$scratch/soon"
+	grep -q '^ok ' "$scratch/soon"
 }
 
 # The machine's CPU time in ms: that of its vCPUs, and that of its other threads. A guest that polls

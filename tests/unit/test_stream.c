@@ -68,7 +68,7 @@ static struct {
 	struct ring_op op;
 	struct ring_op *behind;
 	_Atomic int opcode, result;
-	_Atomic unsigned times;
+	_Atomic unsigned times, events; /* which end a transfer that is not made */
 } tamper;
 
 static void tampered(struct ring_op *op, int result, uint32_t flags)
@@ -86,7 +86,7 @@ void __wrap_worker_arm(struct io_uring_sqe *sqe, struct ring_op *op)
 		tamper.times--;
 		tamper.behind = op;
 		tamper.op.done = tampered;
-		io_uring_prep_poll_add(sqe, slot, POLLIN | POLLOUT | POLLHUP);
+		io_uring_prep_poll_add(sqe, slot, tamper.events);
 		op = &tamper.op;
 	}
 	__real_worker_arm(sqe, op);
@@ -96,7 +96,16 @@ static void tamper_with(int opcode, int result, unsigned times)
 {
 	tamper.opcode = opcode;
 	tamper.result = result;
+	tamper.events = POLLIN | POLLOUT | POLLHUP;
 	tamper.times = times;
+}
+
+/* The next one ends when one of these events has come; to cancel it is of no use. */
+static void tamper_hold(int opcode, unsigned events)
+{
+	tamper_with(opcode, -ECANCELED, 0);
+	tamper.events = events;
+	tamper.times = 1;
 }
 
 static int setup(void **state)
@@ -705,6 +714,114 @@ static void test_socket_file_left_behind(void **state)
 	assert_int_equal(unlink(address.sun_path), 0);
 }
 
+/* ---- What storage that hangs does to the end ---- */
+
+static uint64_t now_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+static void close_when_late(void)
+{
+	int error = -ETIMEDOUT;
+
+	for (int i = 0; i < TIMEOUT_MS && error; i++) {
+		error = stream_close(&stream, 0);
+		usleep(1000);
+	}
+	assert_int_equal(error, 0);
+	assert_int_equal(stream_close(&stream, 0), 0); /* again */
+}
+
+static void test_input_that_does_not_end(void **state)
+{
+	struct stat status;
+	int fd;
+
+	(void)state;
+	assert_int_equal(open_path(socket_path()), 0);
+	tamper_hold(IORING_OP_READ, POLLIN);
+	fd = client("socket");
+	wait_for(&connections, 1);
+	assert_int_equal(stream_close(&stream, 0), -ETIMEDOUT);
+	assert_int_equal(stat(path_of("socket"), &status), -1);
+	assert_int_equal(stream_close(&stream, 0), -ETIMEDOUT);
+	send_text(fd, "x");
+	close_when_late();
+	close(fd);
+}
+
+/* A full pipe, whose next write can't be cancelled; its ends. */
+static void open_holding(struct terminal *terminal, int *screen)
+{
+	static char bytes[4096];
+
+	assert_int_equal(pipe2(screen, O_CLOEXEC | O_NONBLOCK), 0);
+	while (write(screen[1], bytes, sizeof(bytes)) > 0)
+		;
+	*terminal = (struct terminal){ .input_fd = -1, .output_fd = screen[1] };
+	assert_int_equal(open_terminal(terminal), 0);
+	tamper_hold(IORING_OP_WRITE, POLLOUT);
+}
+
+static void drain(int *screen)
+{
+	static char sink[65536];
+
+	while (read(screen[0], sink, sizeof(sink)) > 0)
+		;
+}
+
+static void test_output_that_does_not_end(void **state)
+{
+	struct terminal terminal;
+	uint64_t begun_ms;
+	int screen[2];
+
+	(void)state;
+	open_holding(&terminal, screen);
+	put("held", 4);
+	begun_ms = now_ms();
+	assert_int_equal(stream_close(&stream, FLUSH_NS / 10), -ETIMEDOUT);
+	assert_in_range(now_ms() - begun_ms, 100, TIMEOUT_MS);
+	assert_int_equal(stream_close(&stream, FLUSH_NS), -ETIMEDOUT); /* at once */
+	drain(screen);
+	close_when_late();
+	close(screen[0]);
+	close(screen[1]);
+}
+
+static void quit_run(struct worker_task *task)
+{
+	(void)task;
+	worker_quit(&worker);
+}
+
+/* The same on a worker that this thread runs, as the serial port's. */
+static void test_output_that_does_not_end_here(void **state)
+{
+	struct worker_task quit = { quit_run };
+	struct terminal terminal;
+	int screen[2];
+
+	(void)state;
+	assert_int_equal(worker_create(&worker, &(struct worker_config){ "io-test", 32, 8 }), 0);
+	open_holding(&terminal, screen);
+	stream_write(&stream, "held", 4);
+	worker_post(&worker, &quit);
+	worker_run(&worker);
+	assert_int_equal(stream_close(&stream, FLUSH_NS / 10), -ETIMEDOUT);
+	drain(screen);
+	worker_run(&worker); /* till that is through */
+	assert_int_equal(stream_close(&stream, 0), 0);
+	worker_destroy(&worker);
+	close(screen[0]);
+	close(screen[1]);
+}
+
 static void test_input_flood_stays_with_its_sender(void **state)
 {
 	int keyboard[2], screen[2];
@@ -1028,6 +1145,9 @@ int main(void)
 		ON_WORKER(test_socket_client_hung_up_unnoticed),
 		ON_WORKER(test_socket_clients_that_do_not_read),
 		ON_WORKER(test_socket_file_left_behind),
+		ON_WORKER(test_input_that_does_not_end),
+		ON_WORKER(test_output_that_does_not_end),
+		cmocka_unit_test(test_output_that_does_not_end_here),
 		ON_WORKER(test_input_flood_stays_with_its_sender),
 		ON_WORKER(test_descriptors_that_do_not_block),
 		ON_WORKER(test_try_again),
