@@ -112,6 +112,8 @@ int stream_open(struct stream *stream, const struct stream_config *config);
  * worker must stay where they are, until another call returns 0.
  */
 int stream_close(struct stream *stream, uint64_t flush_ns);
+/* The part of it that waits for nothing: many, begun one after the other, take the time of one. */
+void stream_close_begin(struct stream *stream, uint64_t flush_ns);
 
 /* The consumer of input: one thread at a time. */
 size_t stream_read(struct stream *stream, void *data, size_t length);

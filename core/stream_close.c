@@ -75,10 +75,12 @@ static void close_run(struct worker_task *task)
 
 /* ---- The control thread ---- */
 
-static void close_begin(struct stream *stream, uint64_t flush_ns)
+void stream_close_begin(struct stream *stream, uint64_t flush_ns)
 {
 	struct worker *worker = stream->config.worker;
 
+	if (stream->life != STREAM_OPEN)
+		return;
 	assert(!worker->running || !worker_is_current(worker));
 	stream->life = STREAM_CLOSING;
 	stream->flush_ns = flush_ns;
@@ -126,8 +128,7 @@ static bool is_let_go(struct stream *stream)
 
 int stream_close(struct stream *stream, uint64_t flush_ns)
 {
-	if (stream->life == STREAM_OPEN)
-		close_begin(stream, flush_ns);
+	stream_close_begin(stream, flush_ns);
 	if (stream->life == STREAM_CLOSED)
 		return 0;
 	if (!is_let_go(stream))

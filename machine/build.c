@@ -318,7 +318,7 @@ void machine_abandon(struct machine *machine)
 	for (unsigned i = 0; i < machine->device_count; i++) {
 		struct virtio_device *device = virtio_pci_device(machine->devices[i]);
 
-		if (!virtio_device_quiesce(device, 0) && !virtio_device_close(device))
+		if (!virtio_device_quiesce(device, 0) && !virtio_device_close(device, true))
 			virtio_pci_destroy(machine->devices[i]);
 	}
 }

@@ -73,21 +73,32 @@ static bool devices_quiesce(struct machine *machine)
 	return quiet;
 }
 
-/*
- * Lets out what the guest wrote last. True when the host has let go of all of
- * it; for a device that has not quiesced there is no asking.
- */
-static bool outputs_close(struct machine *machine)
+/* For a device that has not quiesced there is no asking. */
+static bool devices_close(struct machine *machine, bool wait)
 {
-	bool closed = !board_close(machine->board);
+	bool closed = true;
 
 	for (unsigned i = 0; i < machine->device_count; i++) {
 		struct virtio_device *device = virtio_pci_device(machine->devices[i]);
 
-		if (!virtio_device_quiesce(device, 0) && virtio_device_close(device))
+		if (!virtio_device_quiesce(device, 0) && virtio_device_close(device, wait))
 			closed = false;
 	}
 	return closed;
+}
+
+/*
+ * Lets out what the guest wrote last. True when the host has let go of all of it.
+ * Devices begin, then the board's serial port has this thread, then they are
+ * waited for: however many the guest has filled, they take no longer than one.
+ */
+static bool outputs_close(struct machine *machine)
+{
+	bool closed;
+
+	devices_close(machine, false);
+	closed = !board_close(machine->board);
+	return devices_close(machine, true) && closed;
 }
 
 /* As if the reset line had been pulled: nothing of the old run is left. */

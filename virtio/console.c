@@ -230,7 +230,7 @@ static void console_free(struct console *console)
 	free(console);
 }
 
-static int console_close(struct virtio_device *device)
+static int console_close(struct virtio_device *device, bool wait)
 {
 	struct console *console = console_of(device);
 	int error = 0;
@@ -238,6 +238,8 @@ static int console_close(struct virtio_device *device)
 	if (device->deps.terminal)
 		device->deps.terminal->resized = NULL;
 	for (unsigned i = 0; i < console->port_count; i++)
+		console_port_close_begin(&console->ports[i]);
+	for (unsigned i = 0; wait && i < console->port_count; i++)
 		if (console_port_close(&console->ports[i]))
 			error = -ETIMEDOUT;
 	return error;
@@ -247,7 +249,7 @@ static void console_destroy(struct virtio_device *device)
 {
 	struct console *console = console_of(device);
 
-	if (console_close(device))
+	if (console_close(device, true))
 		return; /* what the host still writes stays where it is */
 	virtio_device_destroy(device);
 	console_free(console);

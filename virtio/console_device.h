@@ -92,6 +92,7 @@ static inline bool console_port_is_console(const struct console_port *port)
 /* Control thread. 0 or a failure, logged. */
 int console_port_open(struct console_port *port);
 /* Control thread; lets the host take what is buffered. 0 or -ETIMEDOUT, as stream_close(). */
+void console_port_close_begin(struct console_port *port);
 int console_port_close(struct console_port *port);
 
 /* The worker: buffers have come, a queue of the port stops. */

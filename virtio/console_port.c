@@ -275,6 +275,11 @@ int console_port_open(struct console_port *port)
 	return stream_open(&port->stream, &config);
 }
 
+void console_port_close_begin(struct console_port *port)
+{
+	stream_close_begin(&port->stream, FLUSH_NS);
+}
+
 int console_port_close(struct console_port *port)
 {
 	return stream_close(&port->stream, FLUSH_NS);

@@ -443,9 +443,9 @@ int virtio_device_quiesce(struct virtio_device *device, unsigned timeout_ms)
 	return error;
 }
 
-int virtio_device_close(struct virtio_device *device)
+int virtio_device_close(struct virtio_device *device, bool wait)
 {
-	return device->type->close ? device->type->close(device) : 0;
+	return device->type->close ? device->type->close(device, wait) : 0;
 }
 
 static void change_goals(struct virtio_device *device, enum virtqueue_goal from,

@@ -55,9 +55,10 @@ int virtio_device_quiesce(struct virtio_device *device, unsigned timeout_ms);
 /*
  * Quiesced, before it is destroyed: lets the host have what is buffered for it,
  * within a limit of time. 0, or -ETIMEDOUT, logged: the host keeps some of the
- * device, which can't be destroyed. Any number of times.
+ * device, which can't be destroyed. Any number of times. Without `wait` it only
+ * begins, and returns 0.
  */
-int virtio_device_close(struct virtio_device *device);
+int virtio_device_close(struct virtio_device *device, bool wait);
 
 /* Pause keeps all state of the rings; resume starts and kicks every queue again. */
 int virtio_device_pause(struct virtio_device *device, unsigned timeout_ms);

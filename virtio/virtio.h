@@ -58,7 +58,7 @@ struct virtio_type {
 	/* Control thread. `options` are the device's own until it is destroyed. */
 	int (*create)(const void *options, const struct virtio_deps *deps,
 		      struct virtio_device **device);
-	int (*close)(struct virtio_device *device); /* see virtio_device_close() */
+	int (*close)(struct virtio_device *device, bool wait); /* see virtio_device_close() */
 	void (*destroy)(struct virtio_device *device); /* closed */
 
 	/* vCPU thread, device->lock held. */

@@ -603,6 +603,26 @@ static void test_data_port_waits(void **state)
 	unlink(path);
 }
 
+/* However many the guest has filled: its end takes the time of one, a second. */
+static void test_unread_ports_end_together(void **state)
+{
+	static uint8_t big[60000];
+	struct timespec begin, end;
+	struct driver *driver;
+
+	(void)state;
+	for (unsigned i = 0; i < 6; i++)
+		add_port(NULL, "pty", CONSOLE_PORT_CONSOLE);
+	driver = create(0);
+	driver_begin(driver);
+	for (unsigned i = 0; i < 6; i++)
+		put(driver, PORT_TRANSMIT(i), big, sizeof(big));
+	clock_gettime(CLOCK_MONOTONIC, &begin);
+	driver_destroy(driver);
+	clock_gettime(CLOCK_MONOTONIC, &end);
+	assert_in_range(end.tv_sec - begin.tv_sec, 0, 3);
+}
+
 static void test_reset_with_output_held_back(void **state)
 {
 	static char bytes[4096];
@@ -1092,6 +1112,7 @@ int main(void)
 		CASE(test_console_does_not_stop_its_guest),
 		CASE(test_slow_host_loses_nothing),
 		CASE(test_data_port_waits),
+		CASE(test_unread_ports_end_together),
 		CASE(test_reset_with_output_held_back),
 		CASE(test_pause_loses_nothing),
 		CASE(test_handshake),
