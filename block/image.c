@@ -42,8 +42,8 @@ static int open_failed(const struct image_config *config, int error)
 				    "read-only", config->name, config->path, strerror(error));
 		break;
 	}
-	return fail(error, "%s: %s: can't be opened: %s", config->name, config->path,
-		    strerror(error));
+	return fail(error, "%s: %s: can't be opened: %s; %s", config->name, config->path,
+		    strerror(error), fd_open_advice(error));
 }
 
 /* Opened only if it is what it has to be: opening a FIFO or a tape does things. */
