@@ -84,6 +84,7 @@ static void refuses_nobody(const char *advice)
 static void test_denied(void **state)
 {
 	const struct group *group = NULL;
+	gid_t nameless = 40000;
 	char join[256], let[256];
 
 	(void)state;
@@ -95,9 +96,16 @@ static void test_denied(void **state)
 		refuses(path, EACCES, let);
 		return;
 	}
+	while (getgrgid(nameless))
+		nameless++;
+	file_set(0, nameless, 0660);
+	refuses_nobody(let);
+	file_set(0, 0, 0660);
+	refuses_nobody(let);
 	for (gid_t gid = 1; !group && gid < 1000; gid++)
 		group = getgrgid(gid);
-	assert_non_null(group);
+	if (!group)
+		return; /* a small system: none has a name */
 	snprintf(join, sizeof(join), "Permission denied; join its group ('sudo usermod -aG %s $USER', "
 		 "then log in again) or run as root", group->gr_name);
 	file_set(0, group->gr_gid, 0660);
@@ -105,8 +113,6 @@ static void test_denied(void **state)
 	file_set(0, group->gr_gid, 0640);
 	refuses_nobody(let);
 	file_set(0, group->gr_gid, 0620);
-	refuses_nobody(let);
-	file_set(0, 0, 0660);
 	refuses_nobody(let);
 	file_set(NOBODY, group->gr_gid, 0060);
 	refuses_nobody(let);
