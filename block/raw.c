@@ -369,8 +369,10 @@ static void raw_done(struct ring_op *op, int result, uint32_t cqe_flags)
 		/* Final: the kernel reports lost data once, to whoever of several asks first. */
 		if (result < 0)
 			raw_lost(io);
-		if (result < 0 || io->lane->image->lost)
-			raw_fail(io, result < 0 ? -result : EIO);
+		else if (io->verb == IMAGE_FLUSH && io->lane->image->lost)
+			result = -EIO;
+		if (result < 0)
+			raw_fail(io, -result);
 		else
 			raw_end(io, 0);
 		break;
