@@ -293,15 +293,6 @@ struct message arch_line_message(unsigned line, unsigned cpu)
 	return (struct message){ message.address, message.data };
 }
 
-uint64_t arch_line_count(unsigned line)
-{
-	uint64_t count = 0;
-
-	for (unsigned cpu = 0; cpu < MESSAGE_CPUS; cpu++)
-		count += line_counts[cpu][line];
-	return count;
-}
-
 uint64_t arch_line_count_on(unsigned line, unsigned cpu)
 {
 	return line_counts[cpu][line];

@@ -195,15 +195,6 @@ struct message arch_line_message(unsigned line, unsigned cpu)
 	return (struct message){ APIC_GPA | (uint64_t)x86_cpus.apic_id[cpu] << 12, line };
 }
 
-uint64_t arch_line_count(unsigned line)
-{
-	uint64_t count = 0;
-
-	for (unsigned cpu = 0; cpu < MESSAGE_CPUS; cpu++)
-		count += interrupt_counts[cpu][line];
-	return count;
-}
-
 uint64_t arch_line_count_on(unsigned line, unsigned cpu)
 {
 	return interrupt_counts[cpu][line];

@@ -62,9 +62,16 @@ struct message {
 
 unsigned arch_line_new(void);
 struct message arch_line_message(unsigned line, unsigned cpu);
-uint64_t arch_line_count(unsigned line);
-/* Of these what `cpu` took, below MESSAGE_CPUS; the last one has those of all that follow, too. */
+/* What `cpu` took, below MESSAGE_CPUS; the last one has those of all that follow, too. */
 uint64_t arch_line_count_on(unsigned line, unsigned cpu);
+static inline uint64_t arch_line_count(unsigned line)
+{
+	uint64_t count = 0;
+
+	for (unsigned cpu = 0; cpu < MESSAGE_CPUS; cpu++)
+		count += arch_line_count_on(line, cpu);
+	return count;
+}
 /* Called at each arrival, before the interrupt is ended; NULL: nothing. A level must be lowered
  * there. */
 void arch_line_hook(unsigned line, void (*hook)(void));
