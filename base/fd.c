@@ -98,6 +98,11 @@ const char *fd_open_advice(int error)
 	}
 }
 
+const char *fd_limit_advice(int error, const char *otherwise)
+{
+	return error == EMFILE || error == ENFILE ? fd_open_advice(error) : otherwise;
+}
+
 void fd_close(int *fd)
 {
 	if (*fd >= 0)

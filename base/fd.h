@@ -45,6 +45,8 @@ bool fd_may_be_free_soon(unsigned *tries);
 
 /* What to do about a file that could not be opened: half a sentence, to stand behind the error. */
 const char *fd_open_advice(int error);
+/* The same of a call that opens no name: about the limit of open files, or `otherwise`. */
+const char *fd_limit_advice(int error, const char *otherwise);
 
 /* Closes *fd if it is >= 0 and sets it to -1. */
 void fd_close(int *fd);

@@ -51,8 +51,7 @@ int vcpu_create(struct vcpu *vcpu, struct vm *vm, unsigned index)
 	vcpu->fd = ioctl(vm->kvm.vm_fd, KVM_CREATE_VCPU, (unsigned long)index);
 	if (vcpu->fd < 0)
 		return fail_host(errno, "vcpu%u: create: %s; %s", index, strerror(errno),
-				 errno == EMFILE || errno == ENFILE ? fd_open_advice(errno) :
-				 "ask for fewer with --cpus");
+				 fd_limit_advice(errno, "ask for fewer with --cpus"));
 	pthread_mutex_init(&vcpu->lock, NULL);
 	pthread_cond_init(&vcpu->changed, NULL);
 	if (run_bytes > 0) {

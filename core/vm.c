@@ -77,8 +77,7 @@ static int kvm_open(struct vm *vm)
 				 "(--device %s)", path, strerror(errno), path);
 	if (vm->kvm_fd < 0)
 		return fail_host(errno, "%s: open: %s; %s", path, strerror(errno),
-				 errno == EMFILE || errno == ENFILE ? fd_open_advice(errno) :
-				 "name the KVM device with --dev");
+				 fd_limit_advice(errno, "name the KVM device with --dev"));
 	version = ioctl(vm->kvm_fd, KVM_GET_API_VERSION, 0);
 	if (version < 0)
 		return fail_host(ENODEV, "%s: not a KVM device; name the right one with --dev",
@@ -133,8 +132,8 @@ static int vm_open(struct vm *vm)
 				 "virtualization; stop it first", vm->config.dev_path);
 	if (fd < 0)
 		return fail_host(errno, "%s: create a VM: %s; %s", vm->config.dev_path,
-				 strerror(errno), errno == EMFILE || errno == ENFILE ?
-				 fd_open_advice(errno) : "the kernel's log (dmesg) may say why");
+				 strerror(errno),
+				 fd_limit_advice(errno, "the kernel's log (dmesg) may say why"));
 	vm->kvm = (struct kvm_call){ fd, control_vm };
 	return 0;
 }

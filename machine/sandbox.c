@@ -435,8 +435,7 @@ static int file_system_leave(const struct directories *directories)
 		return 0;
 	}
 	return error ? fail_host(-error, "sandbox: Landlock: %s; %s", strerror(-error),
-				 error == -EMFILE || error == -ENFILE ? fd_open_advice(-error) :
-				 "run with --sandbox=off") : 0;
+				 fd_limit_advice(-error, "run with --sandbox=off")) : 0;
 }
 
 int sandbox_confine(const struct sandbox *sandbox)
