@@ -275,8 +275,8 @@ static int key_set(struct reader *reader, const struct option_key *key, const ch
 
 	if (reader->given & bit)
 		return fail(EINVAL, "%s: %s is given twice; give it once", reader->what, key->name);
-	reader->given |= bit;
 	error = value_parse(key, value, field_of(key, reader->options));
+	reader->given |= bit;
 	if (error == -ENOMEM)
 		return fail_host(ENOMEM, "%s: out of memory", reader->what);
 	return error ? value_refuse(reader->what, key, value) : 0;
