@@ -268,7 +268,7 @@ static const struct run_option plain_options[] = {
 	{ "memory-backing", 0, "KIND", memory_backing_set,
 	  "anonymous (default), memfd, hugetlb or hugetlb=SIZE of a page", true },
 	{ "io-threads", 0, "N", io_threads_set,
-	  "threads that serve all devices in turns; else each device has its own", true },
+	  "threads that serve all devices in turns; else each disk and tap own ones", true },
 	{ "io-affinity", 0, "LIST", io_affinity_set,
 	  "processors of the host, one a thread that serves devices", true },
 	{ "io-poll-us", 0, "US", io_poll_us_set,
@@ -436,6 +436,12 @@ static void help_plain(FILE *out, bool tuning)
 				  plain_options[i].argument, plain_options[i].help);
 }
 
+/* Of a plain option the keys are not what stands behind it. */
+static bool has_topic(const struct virtio_type *type)
+{
+	return type->option && type->keys && !is_plain_option(type->option);
+}
+
 static void help_overview(FILE *out)
 {
 	fprintf(out, "usage: ringvm run [KERNEL] [options]\n\n");
@@ -445,7 +451,11 @@ static void help_overview(FILE *out)
 			help_line(out, device_types[i]->option_letter, device_types[i]->option,
 				  device_types[i]->keys ? "..." : NULL,
 				  device_types[i]->option_help);
-	fprintf(out, "More: ringvm run --help=disk, =network, =console-port, =tuning, =arch\n");
+	fprintf(out, "More: ringvm run --help=tuning, =arch, =console-port");
+	for (unsigned i = 0; device_types[i]; i++)
+		if (has_topic(device_types[i]))
+			fprintf(out, ", =%s", device_types[i]->option);
+	fprintf(out, "\n");
 }
 
 static void help_tuning(FILE *out)
@@ -494,7 +504,7 @@ bool machine_options_help(FILE *out, const char *topic)
 		return true;
 	}
 	type = device_type_of_option(topic);
-	if (!type || !type->keys)
+	if (!type || !has_topic(type))
 		return false;
 	help_keys(out, topic, type->keys);
 	return true;

@@ -328,6 +328,7 @@ static void test_help_fits_a_screen(void **state)
 	}
 	assert_false(machine_options_help(stdout, "bogus"));
 	assert_false(machine_options_help(stdout, "rng"));
+	assert_false(machine_options_help(stdout, "console")); /* --console-port has its keys */
 }
 
 /* README names those that the overview leaves to "tuning". */
