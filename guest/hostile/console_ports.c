@@ -176,7 +176,7 @@ static void stalled_output(void)
 
 static void output_flood(void)
 {
-	const unsigned rounds = param_is_set("full") ? 25 : 2;
+	const unsigned rounds = param_is_set("full") ? 64 : 2;
 	struct virtqueue *queue = subject_queue(device);
 	unsigned count = 0;
 
