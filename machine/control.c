@@ -5,6 +5,7 @@
  */
 #include "machine/control.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -31,10 +32,10 @@ struct client {
 };
 
 struct control {
-	char *name;
+	struct instance instance;
 	struct worker *worker;
 	struct control_handler *handler;
-	int lock_fd, listen_fd;
+	int listen_fd;
 	struct fd_watch watch;
 	struct client clients[CLIENTS];
 	unsigned next_client;
@@ -116,16 +117,16 @@ static void listen_ready(struct fd_watch *watch)
 
 static int control_listen(struct control *control)
 {
-	struct sockaddr_un address;
-	int slot, error = instance_socket(control->name, &address);
+	const struct sockaddr_un *address = &control->instance.address;
+	int slot;
 
-	if (error)
-		return error;
+	if (!address->sun_path[0])
+		return -ENAMETOOLONG;
 	control->listen_fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (control->listen_fd < 0)
 		return -errno;
-	unlink(address.sun_path); /* a dead machine's: we hold its name */
-	if (bind(control->listen_fd, (struct sockaddr *)&address, sizeof(address)) ||
+	unlink(address->sun_path); /* a dead machine's: we hold its name */
+	if (bind(control->listen_fd, (const struct sockaddr *)address, sizeof(*address)) ||
 	    listen(control->listen_fd, CLIENTS))
 		return -errno;
 	slot = worker_add_file(control->worker, control->listen_fd);
@@ -141,23 +142,16 @@ int control_create(struct control **result, const char *name, struct worker *wor
 	*result = NULL;
 	if (!control)
 		return fail_host(ENOMEM, "control socket: out of memory");
-	control->name = strdup(name);
 	control->worker = worker;
 	control->handler = handler;
 	control->listen_fd = -1;
 	control->watch.ready = listen_ready;
 	for (unsigned i = 0; i < CLIENTS; i++)
 		control->clients[i].fd = -1;
-	if (!control->name) {
+	error = instance_acquire(&control->instance, name);
+	if (error) {
 		free(control);
-		return fail_host(ENOMEM, "control socket: out of memory");
-	}
-	control->lock_fd = instance_acquire(name);
-	if (control->lock_fd < 0) {
-		error = control->lock_fd == -EBUSY ? -EBUSY : 0;
-		free(control->name);
-		free(control);
-		return error;
+		return error == -EBUSY ? -EBUSY : 0;
 	}
 	error = control_listen(control);
 	if (error)
@@ -167,10 +161,8 @@ int control_create(struct control **result, const char *name, struct worker *wor
 	return 0;
 }
 
-void control_destroy(struct control *control)
+void control_close(struct control *control)
 {
-	struct sockaddr_un address;
-
 	if (!control)
 		return;
 	for (unsigned i = 0; i < CLIENTS; i++) {
@@ -180,13 +172,30 @@ void control_destroy(struct control *control)
 		fd_close(&control->clients[i].fd);
 	}
 	worker_unwatch(control->worker, &control->watch);
-	if (control->listen_fd >= 0)
+	control->worker = NULL;
+}
+
+/*
+ * The socket goes before the name, which may be somebody's at once. The ring may
+ * still hold the socket: who waits is let in, to see the end, and by then finds
+ * no such name.
+ */
+void control_destroy(struct control *control)
+{
+	int fd;
+
+	if (!control)
+		return;
+	assert(!control->worker);
+	if (control->listen_fd >= 0) {
 		shutdown(control->listen_fd, SHUT_RDWR);
-	if (control->listen_fd >= 0 && !instance_socket(control->name, &address))
-		unlinkat(AT_FDCWD, address.sun_path, 0);
+		unlinkat(AT_FDCWD, control->instance.address.sun_path, 0);
+	}
+	instance_release(&control->instance);
+	while (control->listen_fd >= 0 &&
+	       (fd = accept4(control->listen_fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC)) >= 0)
+		close(fd);
 	fd_close(&control->listen_fd);
-	instance_release(control->name, control->lock_fd);
-	free(control->name);
 	free(control);
 }
 

@@ -2,7 +2,8 @@
 /*
  * A running machine's control socket: one request line in, one reply line out,
  * then the connection ends. It holds the machine's name for as long as it
- * lives. Server side on the control thread.
+ * lives, which is until everything else of the machine is gone. Server side on
+ * the control thread.
  */
 #ifndef MACHINE_CONTROL_H
 #define MACHINE_CONTROL_H
@@ -28,7 +29,13 @@ struct control_handler {
  */
 int control_create(struct control **control, const char *name, struct worker *worker,
 		   struct control_handler *handler);
-/* The worker does not run; it may run again, and hears no client then. NULL is fine. */
+/*
+ * Before the worker is destroyed; it does not run, it may run again, and hears no
+ * client then. Who connects from now on waits, and is told the end by
+ * control_destroy(). NULL is fine.
+ */
+void control_close(struct control *control);
+/* After control_close() and when the rest has gone: socket and name go. NULL is fine. */
 void control_destroy(struct control *control);
 
 /* For client commands: sends one line, reads one. 0 or a failure, logged. */

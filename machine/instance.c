@@ -97,13 +97,13 @@ static int lock_open(const char *path)
 	return error;
 }
 
-int instance_acquire(const char *name)
+int instance_acquire(struct instance *instance, const char *name)
 {
-	char directory[PATH_MAX], path[PATH_MAX];
+	char directory[PATH_MAX], *path = instance->lock_path;
 	int fd, error = directory_create(directory, sizeof(directory));
 
 	if (!error)
-		error = file_path(name, LOCK_SUFFIX, path, sizeof(path));
+		error = file_path(name, LOCK_SUFFIX, path, sizeof(instance->lock_path));
 	if (error) {
 		log_warning("name '%s': %s: %s; 'ringvm stop' will not find this machine", name,
 			    directory, strerror(-error));
@@ -123,16 +123,16 @@ int instance_acquire(const char *name)
 	if (ftruncate(fd, 0) || dprintf(fd, "%d\n", (int)getpid()) < 0)
 		log_warning("name '%s': %s: %s; 'ringvm list' will not show this machine", name,
 			    path, strerror(errno));
-	return fd;
+	instance->lock_fd = fd;
+	if (instance_socket(name, &instance->address))
+		instance->address.sun_path[0] = '\0';
+	return 0;
 }
 
-void instance_release(const char *name, int lock_fd)
+void instance_release(struct instance *instance)
 {
-	char path[PATH_MAX];
-
-	if (!file_path(name, LOCK_SUFFIX, path, sizeof(path)))
-		unlinkat(AT_FDCWD, path, 0);
-	fd_close(&lock_fd);
+	unlinkat(AT_FDCWD, instance->lock_path, 0);
+	fd_close(&instance->lock_fd);
 }
 
 pid_t instance_pid(const char *name)

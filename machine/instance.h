@@ -14,12 +14,20 @@
 #include <sys/types.h>
 #include <sys/un.h>
 
+/* A name that is taken: its files, which are found once, by the user who takes it. */
+struct instance {
+	int lock_fd;
+	char lock_path[PATH_MAX];
+	struct sockaddr_un address; /* of its control socket; without a path if that is too long */
+};
+
 /*
- * Takes the name: the lock's fd, to be kept open; or a failure, logged, when it
- * is in use (-EBUSY) or the directory can't be had (any other, as a warning).
+ * Takes the name. 0; or a failure, logged, when it is in use (-EBUSY) or the
+ * directory can't be had (any other, as a warning).
  */
-int instance_acquire(const char *name);
-void instance_release(const char *name, int lock_fd);
+int instance_acquire(struct instance *instance, const char *name);
+/* Its control socket is gone. */
+void instance_release(struct instance *instance);
 
 /* Who has the name, or 0. */
 pid_t instance_pid(const char *name);

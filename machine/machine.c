@@ -332,14 +332,16 @@ int machine_run(const struct machine_config *config)
 	vm_stop_vcpus(&machine.vm);
 	quiet = devices_quiesce(&machine);
 	terminal_restore();
-	control_destroy(machine.socket);
+	control_close(machine.socket);
 	quiet = outputs_close(&machine) && quiet;
-	if (!quiet) {
+	if (quiet)
+		machine_destroy(&machine);
+	else
 		machine_abandon(&machine);
-		boot_trace_print(config->trace, stderr);
-		_exit(machine.exit_status);
-	}
-	machine_destroy(&machine);
+	/* Whoever waits for the name finds disks and cards free as well. */
+	control_destroy(machine.socket);
 	boot_trace_print(config->trace, stderr);
+	if (!quiet)
+		_exit(machine.exit_status);
 	return machine.exit_status;
 }

@@ -199,6 +199,7 @@ static void remove_directory(void)
 {
 	char path[sizeof(directory) + 16];
 
+	control_close(control);
 	control_destroy(control);
 	snprintf(path, sizeof(path), "%s/ringvm", directory);
 	rmdir(path);

@@ -46,26 +46,27 @@ static void count_visit(const char *name, pid_t pid, void *argument)
 
 static void test_name_is_taken_and_free_again(void **state)
 {
-	int fd = instance_acquire("one"), count = 0;
+	struct instance one, two;
+	int count = 0;
 
 	(void)state;
-	assert_true(fd >= 0);
+	assert_int_equal(instance_acquire(&one, "one"), 0);
 	assert_int_equal(instance_pid("one"), getpid());
 	assert_int_equal(instance_pid("two"), 0);
-	assert_int_equal(instance_acquire("one"), -EBUSY);
+	assert_int_equal(instance_acquire(&two, "one"), -EBUSY);
 	assert_int_equal(instance_list(count_visit, &count), 0);
 	assert_int_equal(count, 1);
-	instance_release("one", fd);
+	instance_release(&one);
 	assert_int_equal(instance_pid("one"), 0);
-	fd = instance_acquire("one");
-	assert_true(fd >= 0);
-	instance_release("one", fd);
+	assert_int_equal(instance_acquire(&two, "one"), 0);
+	instance_release(&two);
 }
 
 /* As after kill -9: the file stays, the lock does not. */
 static void test_name_of_the_dead_is_free(void **state)
 {
-	int status, fd, ready[2];
+	struct instance ghost;
+	int status, ready[2];
 	char byte;
 	pid_t child;
 
@@ -73,7 +74,7 @@ static void test_name_of_the_dead_is_free(void **state)
 	assert_int_equal(pipe(ready), 0);
 	child = fork();
 	if (!child) {
-		if (instance_acquire("ghost") < 0 || write(ready[1], "x", 1) != 1)
+		if (instance_acquire(&ghost, "ghost") || write(ready[1], "x", 1) != 1)
 			_exit(1);
 		pause();
 	}
@@ -82,10 +83,9 @@ static void test_name_of_the_dead_is_free(void **state)
 	kill(child, SIGKILL);
 	waitpid(child, &status, 0);
 	assert_int_equal(instance_pid("ghost"), 0);
-	fd = instance_acquire("ghost");
-	assert_true(fd >= 0);
+	assert_int_equal(instance_acquire(&ghost, "ghost"), 0);
 	assert_int_equal(instance_pid("ghost"), getpid());
-	instance_release("ghost", fd);
+	instance_release(&ghost);
 	close(ready[0]);
 	close(ready[1]);
 }
@@ -93,10 +93,12 @@ static void test_name_of_the_dead_is_free(void **state)
 /* 'ringvm stop' and 'list' look at names while somebody starts a machine of that name. */
 static void test_name_that_is_looked_at_is_free(void **state)
 {
+	struct instance seen;
 	pid_t child;
 
 	(void)state;
-	close(instance_acquire("seen")); /* leaves the file behind, as the dead do */
+	assert_int_equal(instance_acquire(&seen, "seen"), 0);
+	close(seen.lock_fd); /* leaves the file behind, as the dead do */
 	child = fork();
 	assert_true(child >= 0);
 	if (child == 0)
@@ -104,10 +106,8 @@ static void test_name_that_is_looked_at_is_free(void **state)
 	while (child == 0)
 		instance_pid("seen");
 	for (int i = 0; i < 3000; i++) {
-		int fd = instance_acquire("seen");
-
-		assert_true(fd >= 0);
-		close(fd);
+		assert_int_equal(instance_acquire(&seen, "seen"), 0);
+		close(seen.lock_fd);
 	}
 	kill(child, SIGKILL);
 	assert_int_equal(waitpid(child, NULL, 0), child);
@@ -116,16 +116,15 @@ static void test_name_that_is_looked_at_is_free(void **state)
 static void test_directory_that_others_can_write_is_refused(void **state)
 {
 	char path[PATH_MAX];
-	int fd;
+	struct instance one;
 
 	(void)state;
 	snprintf(path, sizeof(path), "%s/ringvm", directory);
 	assert_int_equal(chmod(path, 0777), 0);
-	fd = instance_acquire("one");
-	assert_int_equal(fd, -EPERM);
+	assert_int_equal(instance_acquire(&one, "one"), -EPERM);
 	assert_int_equal(chmod(path, 0700), 0);
 	setenv("XDG_RUNTIME_DIR", "/nonexistent", 1);
-	assert_int_equal(instance_acquire("one"), -ENOENT);
+	assert_int_equal(instance_acquire(&one, "one"), -ENOENT);
 	setenv("XDG_RUNTIME_DIR", directory, 1);
 }
 
@@ -152,6 +151,7 @@ static int server_teardown(void **state)
 {
 	(void)state;
 	worker_stop(&worker);
+	control_close(control);
 	control_destroy(control);
 	worker_destroy(&worker);
 	return 0;
@@ -305,13 +305,27 @@ static void ending_expired(struct worker_timer *timer)
 	worker_quit(&container_of(timer, struct ending, timer)->worker);
 }
 
-/* The machine's worker runs once more after its end, while clients come and go. */
+/* Hears the end and nothing before it. */
+static void assert_end(int fd)
+{
+	char byte;
+	ssize_t n = recv(fd, &byte, 1, MSG_DONTWAIT);
+
+	assert_true(n == 0 || (n < 0 && errno == ECONNRESET));
+	close(fd);
+}
+
+/*
+ * The machine's worker runs once more after its end, while clients come and go, and
+ * its name is its own until all of it is gone.
+ */
 static void test_clients_outlive_the_socket(void **state)
 {
 	const struct worker_config config = { "ending", 16, 16 };
 	struct ending ending = { .handler.handle = ending_handle, .timer.expired = ending_expired };
 	struct control *own;
-	int idle, stopping;
+	char byte;
+	int idle, stopping, early, late, asking;
 
 	(void)state;
 	assert_int_equal(worker_create(&ending.worker, &config), 0);
@@ -320,13 +334,24 @@ static void test_clients_outlive_the_socket(void **state)
 	stopping = connect_raw("ending");
 	assert_int_equal(write(stopping, "stop\n", 5), 5);
 	worker_run(&ending.worker);
-	close(connect_raw("ending")); /* not accepted any more */
-	control_destroy(own);
-	close(idle);
+	early = connect_raw("ending"); /* not accepted any more */
+	control_close(own);
+	assert_end(idle);
 	close(stopping);
+	late = connect_raw("ending");
+	asking = connect_raw("ending");
+	assert_int_equal(write(asking, "stop\n", 5), 5);
 	assert_int_equal(worker_timer_start(&ending.worker, &ending.timer, 10000000), 0);
 	worker_run(&ending.worker);
+	assert_int_equal(instance_pid("ending"), getpid());
+	assert_int_equal(recv(late, &byte, 1, MSG_DONTWAIT), -1);
+	assert_int_equal(errno, EAGAIN);
 	worker_destroy(&ending.worker);
+	control_destroy(own);
+	assert_int_equal(instance_pid("ending"), 0);
+	assert_end(early);
+	assert_end(late);
+	assert_end(asking);
 }
 
 int main(void)

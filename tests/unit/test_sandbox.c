@@ -110,7 +110,6 @@ static const struct {
 	{ SYS_sendto, CONTROL },
 	{ SYS_pread64, CONTROL },
 	{ SYS_unlinkat, CONTROL },
-	{ SYS_geteuid, CONTROL },
 	{ SYS_fcntl, CONTROL },
 	{ SYS_restart_syscall, CONTROL },
 	{ SYS_exit_group, CONTROL },
