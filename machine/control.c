@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/time.h>
 #include <unistd.h>
 
@@ -126,7 +127,9 @@ static int control_listen(struct control *control)
 	if (control->listen_fd < 0)
 		return -errno;
 	unlink(address->sun_path); /* a dead machine's: we hold its name */
-	if (bind(control->listen_fd, (const struct sockaddr *)address, sizeof(*address)) ||
+	/* As its directory is the user's alone, before there is a name. */
+	if (fchmod(control->listen_fd, 0600) ||
+	    bind(control->listen_fd, (const struct sockaddr *)address, sizeof(*address)) ||
 	    listen(control->listen_fd, CLIENTS))
 		return -errno;
 	slot = worker_add_file(control->worker, control->listen_fd);

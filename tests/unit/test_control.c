@@ -179,6 +179,28 @@ static int connect_raw(const char *name)
 	return fd;
 }
 
+/* Whatever its directory allows. */
+static void test_socket_is_the_users_alone(void **state)
+{
+	const struct worker_config config = { "open", 16, 16 };
+	mode_t mask = umask(0);
+	struct sockaddr_un address;
+	struct control *own;
+	struct stat status;
+	struct worker mine;
+
+	(void)state;
+	assert_int_equal(worker_create(&mine, &config), 0);
+	assert_int_equal(control_create(&own, "open", &mine, &handler), 0);
+	umask(mask);
+	assert_int_equal(instance_socket("open", &address), 0);
+	assert_int_equal(stat(address.sun_path, &status), 0);
+	assert_int_equal(status.st_mode & 0777, 0600);
+	control_close(own);
+	control_destroy(own);
+	worker_destroy(&mine);
+}
+
 /* Who connects and says nothing, too much, or leaves, is no trouble to the next. */
 static void test_rude_clients(void **state)
 {
@@ -362,6 +384,7 @@ int main(void)
 		cmocka_unit_test(test_name_that_is_looked_at_is_free),
 		cmocka_unit_test(test_directory_that_others_can_write_is_refused),
 		cmocka_unit_test(test_clients_outlive_the_socket),
+		cmocka_unit_test(test_socket_is_the_users_alone),
 		cmocka_unit_test_setup_teardown(test_line_in_line_out, server_setup,
 						server_teardown),
 		cmocka_unit_test_setup_teardown(test_rude_clients, server_setup,
