@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
  * The server and the client of the control socket. The server never waits for a
- * client: connections are non-blocking and few, the oldest makes room.
+ * client: connections are non-blocking and few. Whose line is there already is
+ * answered at once; the others have a place each, and the oldest makes room.
  */
 #include "machine/control.h"
 
@@ -50,7 +51,8 @@ static void client_close(struct client *client)
 		return;
 	worker = client->control->worker;
 	worker_unwatch(worker, &client->watch);
-	worker_remove_file(worker, client->slot);
+	if (client->slot >= 0)
+		worker_remove_file(worker, client->slot);
 	/* The ring may hold the socket for long: the end of the reply must show at once. */
 	shutdown(client->fd, SHUT_RDWR);
 	fd_close(&client->fd);
@@ -95,10 +97,16 @@ static void client_ready(struct fd_watch *watch)
 
 static void client_accept(struct control *control, int fd)
 {
-	struct client *client = &control->clients[control->next_client++ % CLIENTS];
+	struct client *client, arrival = {
+		.control = control, .fd = fd, .slot = -1, .watch.ready = client_ready
+	};
 
+	client_ready(&arrival.watch);
+	if (arrival.fd < 0)
+		return;
+	client = &control->clients[control->next_client++ % CLIENTS];
 	client_close(client);
-	*client = (struct client){ .control = control, .fd = fd, .watch.ready = client_ready };
+	*client = arrival;
 	client->slot = worker_add_file(control->worker, fd);
 	if (client->slot >= 0 && !worker_watch(control->worker, &client->watch, client->slot))
 		return;

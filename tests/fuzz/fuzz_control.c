@@ -2,9 +2,9 @@
 /*
  * The control socket: clients that connect, send requests in pieces, too much,
  * zeros or nothing, hang up, and come in numbers. Whoever sends one line of a
- * bounded length while the machine has a place for it gets the answer to that
- * line, once, and the end; anyone else gets the end alone; the machine's own
- * side never waits.
+ * bounded length, at once or while the machine has a place for it, gets the answer
+ * to that line, once, and the end; anyone else gets the end alone; the machine's
+ * own side never waits.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -23,6 +23,7 @@
 #define PLACES 4 /* of clients that the machine keeps */
 #define CLIENTS 8
 #define SENT_MAX 2048
+#define ASKING 248 /* and what is above, of a step's first byte */
 
 struct client {
 	int fd;			/* -1: there is none */
@@ -110,21 +111,53 @@ static void run(void)
 
 /* ---- What clients do ---- */
 
-static void come(struct client *client)
+static void knock(struct client *client)
 {
 	struct sockaddr_un address;
 
-	if (client->fd >= 0)
-		return;
 	*client = (struct client){ .fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0) };
 	fuzz_check(client->fd >= 0 && !instance_socket("fuzzed", &address));
 	fuzz_check(!connect(client->fd, (struct sockaddr *)&address, sizeof(address)));
+}
+
+static void come(struct client *client)
+{
+	if (client->fd >= 0)
+		return;
+	knock(client);
 	client->number = connections++;
 	client->kept = true;
 	for (unsigned i = 0; i < CLIENTS; i++)
 		if (clients[i].fd >= 0 && clients[i].number + PLACES == client->number)
 			clients[i].kept = false;
 	run();
+}
+
+/* As many as can wait, with a line each, while the machine does something else: none takes a place. */
+static void come_asking(struct fuzz_input *input)
+{
+	unsigned count = 0, expected = requests;
+
+	for (unsigned i = 0; i < CLIENTS && count <= PLACES; i++) {
+		struct client *client = &clients[i];
+
+		if (client->fd >= 0)
+			continue;
+		knock(client);
+		client->length = fuzz_u8(input) % 32;
+		for (size_t j = 0; j < client->length; j++)
+			client->sent[j] = (char)(fuzz_u8(input) | ' '); /* no zero, no newline */
+		expected++;
+		snprintf(client->expected, sizeof(client->expected), "%u %s\n", expected,
+			 client->sent);
+		client->sent[client->length] = '\n';
+		fuzz_check(send(client->fd, client->sent, client->length + 1, MSG_NOSIGNAL) ==
+			   (ssize_t)client->length + 1);
+		client->answered = true;
+		count++;
+	}
+	run();
+	fuzz_check(requests == expected);
 }
 
 static void say(struct fuzz_input *input, struct client *client, bool line)
@@ -167,6 +200,12 @@ static void step(struct fuzz_input *input)
 	struct client *client = &clients[choice % CLIENTS];
 	unsigned before = requests;
 
+	if (choice >= ASKING) {
+		come_asking(input);
+		for (unsigned i = 0; i < CLIENTS; i++)
+			check_client(&clients[i]);
+		return;
+	}
 	switch (choice / CLIENTS % 8) {
 	case 0 ... 2:
 		come(client);

@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "base/bytes.h"
+#include "base/fd.h"
 #include "machine/control.h"
 #include "machine/instance.h"
 
@@ -236,6 +237,42 @@ static void pause_run(struct worker_task *task)
 		;
 }
 
+static void pause_begin(struct pause *pause)
+{
+	sem_init(&pause->begun, 0, 0);
+	sem_init(&pause->over, 0, 0);
+	worker_post(&worker, &pause->task);
+	sem_wait(&pause->begun);
+}
+
+/* More of them than it keeps, while it does something else, as for a reset of the guest. */
+static void test_many_clients_at_once(void **state)
+{
+	static struct pause pause = { .task.run = pause_run };
+	char reply[CONTROL_LINE_BYTES];
+	int fds[5], silent;
+
+	(void)state;
+	silent = connect_raw("served");
+	assert_int_equal(control_call("served", "status", reply, sizeof(reply)), 0);
+	pause_begin(&pause);
+	for (int i = 0; i < 5; i++) {
+		fds[i] = connect_raw("served");
+		assert_int_equal(write(fds[i], "status\n", 7), 7);
+	}
+	sem_post(&pause.over);
+	for (int i = 0; i < 5; i++) {
+		assert_int_equal(fd_read_full(fds[i], reply, sizeof(reply)), 11);
+		assert_memory_equal(reply, "got status\n", 11);
+		close(fds[i]);
+	}
+	/* Nor did they cost it the place of one that has not spoken yet. */
+	assert_int_equal(write(silent, "late\n", 5), 5);
+	assert_int_equal(fd_read_full(silent, reply, sizeof(reply)), 9);
+	assert_memory_equal(reply, "got late\n", 9);
+	close(silent);
+}
+
 struct signaller {
 	pthread_t target;
 	struct pause *pause;
@@ -274,10 +311,7 @@ static void test_signals_while_it_is_called(void **state)
 
 	(void)state;
 	signaller.target = pthread_self();
-	sem_init(&pause.begun, 0, 0);
-	sem_init(&pause.over, 0, 0);
-	worker_post(&worker, &pause.task);
-	sem_wait(&pause.begun);
+	pause_begin(&pause);
 	assert_int_equal(sigaction(SIGUSR1, &action, NULL), 0);
 	assert_int_equal(instance_socket("served", &address), 0);
 	do {
@@ -388,6 +422,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_line_in_line_out, server_setup,
 						server_teardown),
 		cmocka_unit_test_setup_teardown(test_rude_clients, server_setup,
+						server_teardown),
+		cmocka_unit_test_setup_teardown(test_many_clients_at_once, server_setup,
 						server_teardown),
 		cmocka_unit_test_setup_teardown(test_signals_while_it_is_called, server_setup,
 						server_teardown),
