@@ -20,7 +20,7 @@
 #define CONTROL_RING_ENTRIES 64
 #define CONTROL_FILES 32
 #define IO_RING_ENTRIES 256
-#define IO_FILES 256
+#define IO_FILES 256 /* more than any device needs */
 
 /* By nohup, or a shell that starts us in the background: then it shall stay so. */
 static bool is_ignored(int number)
@@ -183,9 +183,11 @@ static int own_workers_create(struct machine *machine)
 {
 	const struct machine_config *config = machine->config;
 	struct worker *shared = NULL;
-	unsigned next = 0;
+	unsigned sharing = 0, next = 0;
 	int error = 0;
 
+	for (unsigned i = 0; i < config->device_count; i++)
+		sharing += !own_workers(config, i);
 	for (unsigned i = 0; !error && i < config->device_count; i++) {
 		unsigned own = own_workers(config, i);
 
@@ -196,7 +198,7 @@ static int own_workers_create(struct machine *machine)
 		}
 		if (!own && !shared) {
 			shared = &machine->io_workers[machine->io_worker_count];
-			error = io_worker_create(machine, "-shared", IO_FILES);
+			error = io_worker_create(machine, "-shared", IO_FILES * sharing);
 		}
 		if (!own)
 			machine->device_workers[next++] = shared;
