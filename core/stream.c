@@ -519,7 +519,7 @@ int stream_open(struct stream *stream, const struct stream_config *config)
 			  strerror(-open.error));
 	stream->in.fd = open.in_fd;
 	stream->out.fd = open.out_fd;
-	stream_peer_close(stream);
+	stream_peer_unmake(stream);
 failed:
 	stream_free(stream);
 	return error;

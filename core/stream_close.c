@@ -92,7 +92,7 @@ void stream_close_begin(struct stream *stream, uint64_t flush_ns)
 		worker_post(worker, &stream->close_task);
 		return;
 	}
-	stream_peer_close(stream);
+	stream_peer_unmake(stream);
 	stream->dropped_bytes += byte_ring_used(&stream->out.ring);
 	sem_post(&stream->closed);
 }

@@ -46,7 +46,12 @@ static int open_file(struct stream *stream, int *in_fd, int *out_fd)
 		if (both || S_ISFIFO(status.st_mode))
 			flags = O_RDWR | O_NOCTTY;
 	}
-	*out_fd = open(path, flags | O_CLOEXEC, 0644);
+	*out_fd = -1;
+	if (flags & O_CREAT)
+		*out_fd = open(path, flags | O_EXCL | O_CLOEXEC, 0644);
+	stream->made_file = *out_fd >= 0;
+	if (*out_fd < 0)
+		*out_fd = open(path, flags | O_CLOEXEC, 0644);
 	if (*out_fd < 0)
 		return fail(errno, "%s: open %s: %s; %s", name, path, strerror(errno),
 			    fd_open_advice(errno));
@@ -240,6 +245,13 @@ void stream_peer_unlink(struct stream *stream)
 	if (stream->socket_path)
 		unlinkat(AT_FDCWD, stream->socket_path, 0);
 	stream->socket_path = NULL;
+}
+
+void stream_peer_unmake(struct stream *stream)
+{
+	if (stream->made_file)
+		unlink(stream->config.path);
+	stream_peer_close(stream);
 }
 
 void stream_peer_destroy(struct stream *stream)

@@ -15,6 +15,9 @@
  */
 int stream_peer_open(struct stream *stream, int *in_fd, int *out_fd);
 
+/* Control thread, in place of a close: nothing has run, so a file that was made goes again. */
+void stream_peer_unmake(struct stream *stream);
+
 /* Control thread, last of all: stops listening, unlinks. */
 void stream_peer_destroy(struct stream *stream);
 /* Of that only what outlives the process. */
