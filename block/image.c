@@ -322,7 +322,7 @@ static void lane_add_file(struct worker_task *task)
 {
 	struct lane_call *call = container_of(task, struct lane_call, task);
 
-	call->slot = worker_add_file(call->lane->worker, call->lane->image->fd);
+	call->slot = worker_add_file(call->lane->worker, call->lane->fd);
 }
 
 static void lane_remove_file(struct worker_task *task)
@@ -332,23 +332,63 @@ static void lane_remove_file(struct worker_task *task)
 	worker_remove_file(call->lane->worker, call->lane->slot);
 }
 
+static bool is_same_file(int a, int b)
+{
+	struct stat one, other;
+
+	return !fstat(a, &one) && !fstat(b, &other) && one.st_dev == other.st_dev &&
+	       one.st_ino == other.st_ino;
+}
+
+/* Through the page cache each lane hears of lost data by an open file of its own: raw_sync(). */
+static int lane_open(struct image_lane *lane)
+{
+	const struct image *image = lane->image;
+	const struct image_config *config = &image->config;
+
+	lane->fd = image->fd;
+	if (!image->lane_count || image->direct || image->in_memory || config->readonly)
+		return 0;
+	lane->fd = open(config->path, O_RDWR | O_CLOEXEC);
+	if (lane->fd < 0)
+		return open_failed(config, errno);
+	if (is_same_file(lane->fd, image->fd))
+		return 0;
+	fd_close(&lane->fd);
+	return fail(ESTALE, "%s: %s: was replaced while it was opened; start again", config->name,
+		    config->path);
+}
+
+static void lane_close(struct image_lane *lane)
+{
+	if (lane->fd != lane->image->fd)
+		fd_close(&lane->fd);
+}
+
 int image_lane_init(struct image_lane *lane, struct image *image, struct worker *worker)
 {
 	struct lane_call call = { { lane_add_file }, lane };
 	int error;
 
 	*lane = (struct image_lane){ .image = image, .worker = worker };
-	error = raw_lane_init(lane);
+	error = lane_open(lane);
 	if (error)
+		return error;
+	error = raw_lane_init(lane);
+	if (error) {
+		lane_close(lane);
 		return fail(-error, "%s: memory for its buffers: %s", image->config.name,
 			    strerror(-error));
+	}
 	worker_call(worker, &call.task);
 	if (call.slot < 0) {
 		raw_lane_destroy(lane);
+		lane_close(lane);
 		return fail(-call.slot, "%s: no place among the files of its worker: %s",
 			    image->config.name, strerror(-call.slot));
 	}
 	lane->slot = call.slot;
+	image->lane_count++;
 	return 0;
 }
 
@@ -360,6 +400,7 @@ void image_lane_destroy(struct image_lane *lane)
 	if (lane->worker->running)
 		worker_call(lane->worker, &call.task);
 	raw_lane_destroy(lane);
+	lane_close(lane);
 }
 
 /* Sums in 64 bits that can't wrap: the numbers are the guest's. */

@@ -49,7 +49,7 @@ struct image_format {
 	void (*submit)(struct image_lane *lane, struct image_io *io);
 };
 
-/* All of it is fixed by image_open(), but for `lost` and the counters of the log's limit. */
+/* All is fixed when the last lane is there, but for `lost` and the counters of the log's limit. */
 struct image {
 	struct image_config config; /* strings are the caller's, and outlive the image */
 	const struct image_format *format;
@@ -65,6 +65,7 @@ struct image {
 	/* How the file wants its I/O. */
 	bool block_device, direct;
 	bool in_memory; /* on a tmpfs: all but huge transfers end within image_submit() */
+	unsigned lane_count;
 	uint32_t memory_align; /* direct: of every buffer's address */
 
 	/*
@@ -93,13 +94,17 @@ struct image_io {
 
 	/* block/ only */
 	struct ring_op op;
-	struct worker_job rest; /* of a transfer that others are let in between */
 	struct image_lane *lane;
-	struct image_io *next_waiting; /* for a bounce buffer */
+	struct image_io *next_waiting; /* in one of the lane's lines */
 	uint8_t *bounce;
 	uint64_t moved; /* bytes, counting from offset */
 	uint8_t step;	/* enum raw_step */
 	uint8_t retries;
+};
+
+/* Who waits for the same, in order. */
+struct image_line {
+	struct image_io *first, **last;
 };
 
 /* An image as one worker sees it. That worker's thread only. */
@@ -107,9 +112,14 @@ struct image_lane {
 	struct image *image;
 	struct worker *worker;
 	int slot; /* the file among the worker's fixed files */
+	int fd;	  /* the image's, or one of its own; see raw_sync() */
 	uint8_t *buffers, *zeroes;
 	uint32_t buffers_free; /* bitmap */
-	struct image_io *waiting, **waiting_last;
+	struct image_line buffer_line;	/* for a bounce buffer */
+	struct image_line rest_line;	/* for their turn to go on, in memory */
+	struct worker_job rest_job;
+	struct image_line syncing;	/* share the sync that is in flight, the first one's */
+	struct image_line sync_line;	/* for the next one */
 	bool no_punch, no_zero_range; /* learnt: this file can't */
 };
 

@@ -43,6 +43,7 @@ static const char *const verb_names[] = {
 	[IMAGE_WRITE_ZEROES] = "write zeroes",
 };
 
+static bool raw_write_syncs(const struct image_io *io);
 static void raw_issue(struct image_io *io);
 static void raw_done(struct ring_op *op, int result, uint32_t cqe_flags);
 
@@ -90,6 +91,33 @@ static bool iovec_direct(const struct image *image, const struct image_io *io)
 	       is_aligned(length_bits, image->logical_block);
 }
 
+/* ---- Lines ---- */
+
+static void line_init(struct image_line *line)
+{
+	*line = (struct image_line){ NULL, &line->first };
+}
+
+static void line_add(struct image_line *line, struct image_io *io)
+{
+	io->next_waiting = NULL;
+	*line->last = io;
+	line->last = &io->next_waiting;
+}
+
+/* The first one, or NULL. */
+static struct image_io *line_take(struct image_line *line)
+{
+	struct image_io *io = line->first;
+
+	if (!io)
+		return NULL;
+	line->first = io->next_waiting;
+	if (!line->first)
+		line->last = &line->first;
+	return io;
+}
+
 /* ---- Bounce buffers ---- */
 
 static bool buffer_take(struct image_lane *lane, struct image_io *io)
@@ -97,9 +125,7 @@ static bool buffer_take(struct image_lane *lane, struct image_io *io)
 	unsigned index;
 
 	if (!lane->buffers_free) {
-		io->next_waiting = NULL;
-		*lane->waiting_last = io;
-		lane->waiting_last = &io->next_waiting;
+		line_add(&lane->buffer_line, io);
 		return false;
 	}
 	index = (unsigned)__builtin_ctz(lane->buffers_free);
@@ -111,15 +137,12 @@ static bool buffer_take(struct image_lane *lane, struct image_io *io)
 /* Whoever has waited longest goes on with it. */
 static void buffer_give(struct image_lane *lane, uint8_t *buffer)
 {
-	struct image_io *next = lane->waiting;
+	struct image_io *next = line_take(&lane->buffer_line);
 
 	if (!next) {
 		lane->buffers_free |= 1u << (size_t)(buffer - lane->buffers) / RAW_BUFFER_BYTES;
 		return;
 	}
-	lane->waiting = next->next_waiting;
-	if (!lane->waiting)
-		lane->waiting_last = &lane->waiting;
 	next->bounce = buffer;
 	raw_issue(next);
 }
@@ -152,11 +175,12 @@ static void raw_fail(struct image_io *io, int error)
 	raw_end(io, -error);
 }
 
-/* Stable storage was asked for and not had: whatever the page cache held may be what is missing. */
-static void raw_lost(const struct image_io *io)
+/*
+ * A sync failed: whatever the page cache held may be what is missing. Of direct
+ * I/O it held nothing, and of writethrough nothing that the guest was told is safe.
+ */
+static void raw_lost(struct image *image)
 {
-	struct image *image = io->lane->image;
-
 	if (image->direct || image->config.cache == IMAGE_CACHE_WRITETHROUGH ||
 	    atomic_exchange(&image->lost, true))
 		return;
@@ -266,14 +290,79 @@ static void raw_issue(struct image_io *io)
 		io_uring_prep_fsync(sqe, lane->slot, IORING_FSYNC_DATASYNC);
 		break;
 	}
-	if (io->verb == IMAGE_WRITE && io->durable)
+	if (raw_write_syncs(io))
 		sqe->rw_flags = RWF_DSYNC;
 	worker_arm(sqe, &io->op);
 }
 
+/* A file in memory: one piece of one request, then everybody else on this worker. */
 static void raw_go_on(struct worker_job *job)
 {
-	raw_issue(container_of(job, struct image_io, rest));
+	struct image_lane *lane = container_of(job, struct image_lane, rest_job);
+
+	raw_issue(line_take(&lane->rest_line));
+	if (lane->rest_line.first)
+		worker_ready(lane->worker, job);
+}
+
+static void raw_rest(struct image_io *io)
+{
+	line_add(&io->lane->rest_line, io);
+	worker_ready(io->lane->worker, &io->lane->rest_job);
+}
+
+/* ---- Syncs ---- */
+
+/*
+ * The kernel reports what the page cache lost once to each open file, to whoever
+ * of several syncs asks first, which need not be the one whose data it was. So a
+ * lane has an open file of its own and one sync in flight on it, and whoever
+ * waited for it when it began shares what became of it.
+ */
+static void raw_sync(struct image_io *io)
+{
+	struct image_lane *lane = io->lane;
+
+	io->step = RAW_SYNC;
+	io->retries = 0;
+	if (lane->syncing.first) {
+		line_add(&lane->sync_line, io);
+		return;
+	}
+	line_add(&lane->syncing, io);
+	raw_issue(io);
+}
+
+static void raw_synced(struct image_lane *lane, int result)
+{
+	struct image *image = lane->image;
+	struct image_io *io = lane->syncing.first, *next;
+
+	/* Final: a second try would succeed. */
+	if (result < 0)
+		raw_lost(image);
+	line_init(&lane->syncing);
+	while ((next = line_take(&lane->sync_line)))
+		line_add(&lane->syncing, next);
+	if (lane->syncing.first)
+		raw_issue(lane->syncing.first);
+	for (; io; io = next) {
+		next = io->next_waiting;
+		if (result < 0)
+			raw_fail(io, -result);
+		else if (io->verb == IMAGE_FLUSH && image->lost)
+			raw_fail(io, EIO);
+		else
+			raw_end(io, 0);
+	}
+}
+
+/* Direct I/O and a file in memory make a write stable by the write itself (RWF_DSYNC). */
+static bool raw_write_syncs(const struct image_io *io)
+{
+	const struct image *image = io->lane->image;
+
+	return io->verb == IMAGE_WRITE && io->durable && (image->direct || image->in_memory);
 }
 
 /* After a transfer: the rest of it, what comes then, or the end. */
@@ -289,8 +378,6 @@ static void raw_moved(struct image_io *io, int result)
 			    !is_aligned((uint64_t)result, image->logical_block)))
 		result = io->verb == IMAGE_READ ? -ENODATA : -EIO;
 	if (result < 0) {
-		if (io->verb == IMAGE_WRITE && io->durable)
-			raw_lost(io);
 		raw_fail(io, -result);
 		return;
 	}
@@ -301,12 +388,11 @@ static void raw_moved(struct image_io *io, int result)
 	io->moved += (uint64_t)result;
 	io->retries = 0;
 	if (io->moved < io->length && image->in_memory) {
-		worker_ready(io->lane->worker, &io->rest);
+		raw_rest(io);
 	} else if (io->moved < io->length) {
 		raw_issue(io);
-	} else if (io->step == RAW_ZERO_WRITE && io->durable) {
-		io->step = RAW_SYNC;
-		raw_issue(io);
+	} else if (io->durable && !raw_write_syncs(io)) {
+		raw_sync(io);
 	} else {
 		raw_end(io, 0);
 	}
@@ -338,8 +424,7 @@ static void raw_zeroed(struct image_io *io, int result)
 		io->step = raw_zero_step(lane, io->step + 1);
 		raw_issue(io);
 	} else if (io->durable) {
-		io->step = RAW_SYNC;
-		raw_issue(io);
+		raw_sync(io);
 	} else {
 		raw_end(io, 0);
 	}
@@ -366,15 +451,7 @@ static void raw_done(struct ring_op *op, int result, uint32_t cqe_flags)
 		raw_zeroed(io, result);
 		break;
 	case RAW_SYNC:
-		/* Final: the kernel reports lost data once, to whoever of several asks first. */
-		if (result < 0)
-			raw_lost(io);
-		else if (io->verb == IMAGE_FLUSH && io->lane->image->lost)
-			result = -EIO;
-		if (result < 0)
-			raw_fail(io, -result);
-		else
-			raw_end(io, 0);
+		raw_synced(io->lane, result);
 		break;
 	}
 }
@@ -383,7 +460,6 @@ void raw_submit(struct image_lane *lane, struct image_io *io)
 {
 	io->lane = lane;
 	io->op.done = raw_done;
-	io->rest = (struct worker_job){ .run = raw_go_on };
 	io->bounce = NULL;
 	io->moved = 0;
 	io->retries = 0;
@@ -398,8 +474,8 @@ void raw_submit(struct image_lane *lane, struct image_io *io)
 			return;
 		break;
 	case IMAGE_FLUSH:
-		io->step = RAW_SYNC;
-		break;
+		raw_sync(io);
+		return;
 	case IMAGE_DISCARD:
 		io->step = RAW_PUNCH;
 		if (lane->no_punch) {
@@ -434,8 +510,11 @@ int raw_lane_init(struct image_lane *lane)
 	}
 	lane->zeroes = mapping;
 	lane->buffers_free = (uint32_t)(BIT64(RAW_BUFFERS) - 1);
-	lane->waiting = NULL;
-	lane->waiting_last = &lane->waiting;
+	line_init(&lane->buffer_line);
+	line_init(&lane->rest_line);
+	line_init(&lane->syncing);
+	line_init(&lane->sync_line);
+	lane->rest_job.run = raw_go_on;
 	return 0;
 }
 

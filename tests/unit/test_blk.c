@@ -589,7 +589,7 @@ static void test_write_cache(void **state)
 	assert_int_equal(CONFIG(driver, wce), 0);
 	set_wce(driver, 1);
 	write_some(driver);
-	assert_int_equal(dsyncs, 1);
+	assert_int_equal(syncs, 1);
 	driver_destroy(driver);
 	driver = start(disk_path, ",cache=unsafe", flush | wce);
 	write_some(driver);
@@ -875,7 +875,8 @@ static void test_thousands_of_flushes(void **state)
 		assert_int_equal(written, 1);
 		ended++;
 	}
-	assert_int_equal(syncs, 4096);
+	/* Those that wait for the same sync share it. */
+	assert_in_range(syncs, 4096 / 256, 4096);
 	driver_destroy(driver);
 }
 

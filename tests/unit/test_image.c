@@ -24,6 +24,7 @@
 #include "base/bytes.h"
 #include "block/image.h"
 #include "core/worker.h"
+#include "tests/unit/message.h"
 
 #define DISK_BYTES (4 * MIB)
 #define BUSY_WAITS 2000 /* of 10 ms */
@@ -297,6 +298,17 @@ static int transfer(struct disk *disk, enum image_verb verb, uint64_t offset, vo
 	return end(&request);
 }
 
+static int write_durably(struct disk *disk, void *buffer, size_t length)
+{
+	struct request request = {
+		.io = { .verb = IMAGE_WRITE, .durable = true, .length = length, .iov_count = 1 },
+		.iov = { { buffer, length } },
+	};
+
+	begin(disk, &request);
+	return end(&request);
+}
+
 static int no_data(struct disk *disk, struct image_io io)
 {
 	struct request request = { .io = io };
@@ -557,7 +569,7 @@ static void test_waiting_for_buffers(void **state)
 		assert_int_equal(end(&requests[i]), 0);
 		check_pattern(memory + 1 + i * length, i % 32 * length, length);
 	}
-	assert_null(disk.lane.waiting);
+	assert_null(disk.lane.buffer_line.first);
 	assert_int_equal(disk.lane.buffers_free, 0xffff);
 	disk_close(&disk);
 	free(memory);
@@ -624,12 +636,15 @@ static void test_durable(void **state)
 {
 	static const struct {
 		enum image_cache cache;
-		unsigned syncs, plain_dsyncs, durable_dsyncs;
+		unsigned syncs;	/* of a flush */
+		struct {
+			unsigned dsyncs, syncs;
+		} plain, durable;
 	} rules[] = {
-		{ IMAGE_CACHE_AUTO, 1, 0, 1 },
-		{ IMAGE_CACHE_WRITEBACK, 1, 0, 1 },
-		{ IMAGE_CACHE_WRITETHROUGH, 1, 1, 1 },
-		{ IMAGE_CACHE_UNSAFE, 0, 0, 0 },
+		{ IMAGE_CACHE_AUTO, 1, { 0, 0 }, { 1, 0 } },
+		{ IMAGE_CACHE_WRITEBACK, 1, { 0, 0 }, { 0, 1 } },
+		{ IMAGE_CACHE_WRITETHROUGH, 1, { 0, 1 }, { 0, 1 } },
+		{ IMAGE_CACHE_UNSAFE, 0, { 0, 0 }, { 0, 0 } },
 	};
 	uint8_t *bytes = NULL;
 	struct disk disk;
@@ -645,11 +660,12 @@ static void test_durable(void **state)
 		disk_open(&disk, disk_path, rules[i].cache, false);
 		begin(&disk, &request);
 		assert_int_equal(end(&request), 0);
-		assert_int_equal(tamper.dsyncs, rules[i].plain_dsyncs);
+		assert_int_equal(tamper.dsyncs, rules[i].plain.dsyncs);
+		assert_int_equal(tamper.syncs, rules[i].plain.syncs);
 
 		/* As one part, as two, and through a bounce buffer. */
 		for (unsigned kind = 0; kind < 3; kind++) {
-			tamper.dsyncs = 0;
+			tamper.dsyncs = tamper.syncs = 0;
 			request = (struct request){ .io = write };
 			request.io.durable = true;
 			request.iov[0] = (struct iovec){ bytes + (kind == 2), 4096 };
@@ -660,9 +676,10 @@ static void test_durable(void **state)
 			}
 			begin(&disk, &request);
 			assert_int_equal(end(&request), 0);
-			assert_int_equal(tamper.dsyncs, rules[i].durable_dsyncs);
+			assert_int_equal(tamper.dsyncs, rules[i].durable.dsyncs);
+			assert_int_equal(tamper.syncs, rules[i].durable.syncs);
 		}
-		assert_int_equal(tamper.syncs, 0);
+		tamper.syncs = 0;
 		assert_int_equal(no_data(&disk, (struct image_io){ .verb = IMAGE_FLUSH }), 0);
 		assert_int_equal(tamper.syncs, rules[i].syncs);
 		tamper.syncs = 0;
@@ -902,14 +919,17 @@ static void test_lost_data_stays_lost(void **state)
 	static const struct {
 		enum image_cache cache;
 		bool durable_write;
+		unsigned opcode; /* of what fails */
 		int flush, flush_again;
 	} rules[] = {
-		{ IMAGE_CACHE_WRITEBACK, false, -EIO, -EIO },
-		{ IMAGE_CACHE_WRITEBACK, true, -EIO, -EIO },
-		{ IMAGE_CACHE_WRITETHROUGH, true, 0, 0 }, /* nothing else was in the cache */
+		{ IMAGE_CACHE_WRITEBACK, false, IORING_OP_FSYNC, -EIO, -EIO },
+		{ IMAGE_CACHE_WRITEBACK, true, IORING_OP_FSYNC, -EIO, -EIO },
+		{ IMAGE_CACHE_WRITEBACK, true, IORING_OP_WRITE, 0, 0 }, /* no room, say */
+		/* Nothing that the guest took for safe was in the cache. */
+		{ IMAGE_CACHE_WRITETHROUGH, true, IORING_OP_FSYNC, 0, 0 },
+		{ IMAGE_CACHE_WRITETHROUGH, true, IORING_OP_WRITE, 0, 0 },
 	};
 	uint8_t *bytes = calloc(1, 4096);
-	struct iovec part;
 	struct disk disk;
 
 	(void)state;
@@ -918,16 +938,11 @@ static void test_lost_data_stays_lost(void **state)
 		disk_open(&disk, disk_path, rules[i].cache, false);
 		disk.image.in_memory = false; /* what is tampered with is the ring's */
 		assert_int_equal(transfer(&disk, IMAGE_WRITE, 0, bytes, 4096), 0);
-		tamper.opcode = rules[i].durable_write ? IORING_OP_WRITE : IORING_OP_FSYNC;
+		tamper.opcode = rules[i].opcode;
 		tamper.result = -EIO;
 		tamper.times = 1;
-		if (rules[i].durable_write) {
-			part = (struct iovec){ bytes, 4096 };
-			assert_int_equal(no_data(&disk, (struct image_io){
-				.verb = IMAGE_WRITE, .durable = true, .length = 4096,
-				.iov = &part, .iov_count = 1,
-			}), -EIO);
-		}
+		if (rules[i].durable_write)
+			assert_int_equal(write_durably(&disk, bytes, 4096), -EIO);
 		assert_int_equal(no_data(&disk, (struct image_io){ .verb = IMAGE_FLUSH }),
 				 rules[i].flush);
 		assert_int_equal(tamper.times, 0);
@@ -937,6 +952,119 @@ static void test_lost_data_stays_lost(void **state)
 		disk_close(&disk);
 	}
 	free(bytes);
+}
+
+#define SYNCING 5
+
+struct together {
+	struct worker_task task;
+	struct request requests[SYNCING];
+	enum image_verb verb;
+	uint8_t *bytes;
+};
+
+static void together_submit(struct worker_task *task)
+{
+	struct together *together = container_of(task, struct together, task);
+
+	for (unsigned i = 0; i < SYNCING; i++) {
+		struct request *request = &together->requests[i];
+
+		request->iov[0] = (struct iovec){ together->bytes, 4096 };
+		request->io.verb = together->verb;
+		request->io.durable = together->verb == IMAGE_WRITE;
+		request->io.length = together->verb == IMAGE_WRITE ? 4096 : 0;
+		request->io.iov = request->iov;
+		request->io.iov_count = 1;
+		request->io.done = request_done;
+		image_submit(request->lane, &request->io);
+	}
+}
+
+/* One at a time, and who came while it went on shares the next: who of several is told is chance. */
+static void test_syncs_are_shared(void **state)
+{
+	static const struct {
+		enum image_cache cache;
+		enum image_verb verb;
+		int first, others; /* when the first sync fails */
+	} rules[] = {
+		{ IMAGE_CACHE_WRITEBACK, IMAGE_FLUSH, -EIO, -EIO }, /* lost stays lost */
+		{ IMAGE_CACHE_WRITETHROUGH, IMAGE_FLUSH, -EIO, 0 },
+		{ IMAGE_CACHE_WRITETHROUGH, IMAGE_WRITE, -EIO, 0 },
+	};
+	struct together together = { { together_submit }, .bytes = calloc(1, 4096) };
+	struct disk disk;
+
+	(void)state;
+	make_file(disk_path, DISK_BYTES);
+	for (unsigned i = 0; i < 2 * ARRAY_SIZE(rules); i++) {
+		const bool fails = i & 1;
+		unsigned failed = 0;
+
+		together.verb = rules[i / 2].verb;
+		disk_open(&disk, disk_path, rules[i / 2].cache, false);
+		disk.image.in_memory = false;
+		tamper.opcode = IORING_OP_FSYNC;
+		tamper.result = -EIO;
+		tamper.times = fails;
+		for (unsigned j = 0; j < SYNCING; j++) {
+			together.requests[j] = (struct request){ .lane = &disk.lane };
+			sem_init(&together.requests[j].ended, 0, 0);
+		}
+		worker_post(&worker, &together.task);
+		for (unsigned j = 0; j < SYNCING; j++)
+			failed += end(&together.requests[j]) == -EIO;
+		assert_int_equal(tamper.times, 0);
+		if (rules[i / 2].verb == IMAGE_FLUSH) {
+			assert_int_equal(tamper.syncs, 2);
+			assert_int_equal(together.requests[0].result, fails ? rules[i / 2].first : 0);
+			assert_int_equal(together.requests[1].result, fails ? rules[i / 2].others : 0);
+			assert_int_equal(failed, !fails ? 0 : rules[i / 2].others ? SYNCING : 1);
+		} else { /* how many were written when the first sync began is chance */
+			assert_in_range(tamper.syncs, 1, SYNCING);
+			assert_true(fails ? failed >= 1 : !failed);
+			assert_int_equal(tamper.dsyncs, 0);
+		}
+		disk_close(&disk);
+	}
+	free(together.bytes);
+}
+
+/* What the page cache lost is told once to each open file: so lanes share none. */
+static void test_lanes_have_files_of_their_own(void **state)
+{
+	struct image_lane second;
+	struct disk disk;
+	char moved[sizeof(disk_path) + 8];
+
+	(void)state;
+	make_file(disk_path, DISK_BYTES);
+	snprintf(moved, sizeof(moved), "%s.moved", disk_path);
+	disk_open(&disk, disk_path, IMAGE_CACHE_WRITEBACK, false);
+	assert_int_equal(image_lane_init(&second, &disk.image, &worker), 0);
+	assert_int_equal(disk.lane.fd, disk.image.fd);
+	assert_int_not_equal(second.fd, disk.image.fd);
+	image_lane_destroy(&second);
+	assert_int_equal(second.fd, -1);
+
+	assert_int_equal(rename(disk_path, moved), 0);
+	message_begin();
+	assert_true(image_lane_init(&second, &disk.image, &worker) < 0);
+	assert_true(message_end("no such file"));
+	message_begin();
+	make_file(disk_path, DISK_BYTES);
+	assert_true(image_lane_init(&second, &disk.image, &worker) < 0);
+	assert_true(message_end("was replaced while it was opened; start again"));
+	disk_close(&disk);
+	unlink(moved);
+
+	disk_open(&disk, disk_path, IMAGE_CACHE_AUTO, false);
+	assert_true(disk.image.direct);
+	assert_int_equal(image_lane_init(&second, &disk.image, &worker), 0);
+	assert_int_equal(second.fd, disk.image.fd);
+	image_lane_destroy(&second);
+	disk_close(&disk);
 }
 
 static void test_image_cut_under_us(void **state)
@@ -1221,6 +1349,8 @@ int main(void)
 		cmocka_unit_test(test_errors_are_of_one_request),
 		cmocka_unit_test(test_huge_transfers_let_others_in),
 		cmocka_unit_test(test_lost_data_stays_lost),
+		cmocka_unit_test(test_syncs_are_shared),
+		cmocka_unit_test(test_lanes_have_files_of_their_own),
 		cmocka_unit_test(test_image_cut_under_us),
 		cmocka_unit_test(test_file_size_limit),
 		cmocka_unit_test(test_file_system_full),
