@@ -61,7 +61,7 @@ struct virtio_type {
 	int (*close)(struct virtio_device *device, bool wait); /* see virtio_device_close() */
 	void (*destroy)(struct virtio_device *device); /* closed */
 
-	/* vCPU thread, device->lock held; reset() the control thread too, at a restart or the end. */
+	/* vCPU thread, device->lock held; reset() also the control thread's. */
 	uint64_t (*features_missing)(uint64_t features); /* what these need beside them, or 0 */
 	void (*features_ok)(struct virtio_device *device); /* taken: config may follow from them */
 	bool (*has_queue)(const struct virtio_device *device, unsigned index); /* with these */
