@@ -17,7 +17,6 @@
 #include "base/fd.h"
 #include "net/link_none.h"
 #include "net/tap.h"
-#include "virtio/net.h"
 #include "virtio/net_device.h"
 
 #define NET_PCI_CLASS 0x0200 /* network, Ethernet */
