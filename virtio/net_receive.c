@@ -75,14 +75,20 @@ static void buffers_fill(struct net_receive *receive, unsigned count, uint64_t b
 	}
 }
 
-/* Takes those that were used out, keeping the order of the others. */
+/*
+ * Takes those that were used out, keeping the order of the others: the places of
+ * frames that wait, whose first buffers are in that order too, move with them.
+ */
 static void buffers_compact(struct net_receive *receive)
 {
-	unsigned kept = 0;
+	unsigned kept = 0, place = receive->delivered;
 
-	for (unsigned i = 0; i < receive->buffer_count; i++)
+	for (unsigned i = 0; i < receive->buffer_count; i++) {
+		for (; place < receive->place_count && receive->places[place].first == i; place++)
+			receive->places[place].first = kept;
 		if (receive->buffers[i].state != NET_BUFFER_USED)
 			receive->buffers[kept++] = receive->buffers[i];
+	}
 	receive->buffer_count = kept;
 }
 
@@ -221,6 +227,10 @@ static struct net_buffer *walk_next(struct net_receive *receive, struct buffer_w
 	if (walk->index < walk->place->count)
 		return &receive->buffers[walk->place->first + walk->index++];
 	for (;;) {
+		if (walk->free == receive->buffer_limit) {
+			buffers_compact(receive);
+			walk->free = receive->buffer_count;
+		}
 		if (walk->free == receive->buffer_count)
 			buffers_fill(receive, receive->buffer_count + 1, 0);
 		if (walk->free == receive->buffer_count)
@@ -272,15 +282,16 @@ static void frame_push(struct net_receive *receive, const struct net_place *plac
 
 /*
  * Whether the guest may yet bring the buffers that a frame lacks: most often it
- * is about to post again what it was just given. Not for long, as those may be
- * all that it has; and the whole ring is all in any case.
+ * is about to post again what it was just given, also by this batch. Not for
+ * long, as those may be all that it has; and the whole ring is all in any case.
  */
 static bool frame_may_wait(struct net_pair *pair)
 {
 	struct net_receive *receive = &pair->receive;
 
 	if (!virtio_has(&pair->net->device, VIRTIO_NET_F_MRG_RXBUF) || receive->hold_over ||
-	    !virtqueue_running(receive->queue) || receive->buffer_count == receive->queue->size)
+	    !virtqueue_running(receive->queue) ||
+	    virtqueue_in_flight(receive->queue) == receive->queue->size)
 		return false;
 	if (!receive->holding)
 		receive->holding = !worker_timer_start(pair->worker, &receive->hold, HOLD_NS);

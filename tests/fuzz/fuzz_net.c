@@ -279,6 +279,8 @@ static void begin(struct fuzz_input *input)
 	card.net->lost = false;
 	card.net->config.status = htole16(VIRTIO_NET_S_LINK_UP);
 	card.net->pairs[0].transmit.one_by_one = false;
+	/* Either remembers what a batch has used, or forgets it for room, as the largest queue's. */
+	card.net->pairs[0].receive.buffer_limit = choice & 0x200 ? 16 : NET_QUEUE_SIZE;
 	fuzz_device_begin(&card.device, input, features, queues, QUEUES);
 	net_model_begin(&card.model, card.device.device, card.link.link.header);
 }
