@@ -78,6 +78,7 @@ void stream_cancel(struct stream_side *side)
 /* A socket's client has gone. What it has not read stays for the next one. */
 void stream_leave(struct stream *stream)
 {
+	assert(!stream->closing); /* it would settle twice: here, and by the caller */
 	stream->leaving = true;
 	stream_cancel(&stream->in);
 	stream_cancel(&stream->out);
@@ -244,6 +245,13 @@ void stream_output(struct stream *stream)
 	worker_arm(sqe, &side->op);
 }
 
+void stream_end_output(struct stream *stream)
+{
+	if (!stream->out.ended)
+		stream->dropped_bytes += byte_ring_used(&stream->out.ring);
+	stream->out.ended = true;
+}
+
 static void output_drop(struct stream *stream, const char *why)
 {
 	const uint8_t *span;
@@ -263,6 +271,8 @@ static void output_failed(struct stream *stream, int result)
 		return;
 	if (result == -EAGAIN)
 		output_poll(stream);
+	else if (is_socket(stream) && stream->closing)
+		stream_end_output(stream); /* there will be no next client */
 	else if (is_socket(stream))
 		stream_leave(stream);
 	else

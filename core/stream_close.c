@@ -48,8 +48,7 @@ static void flush_expired(struct worker_timer *timer)
 {
 	struct stream *stream = container_of(timer, struct stream, flush_timer);
 
-	stream->out.ended = true;
-	stream->dropped_bytes += byte_ring_used(&stream->out.ring);
+	stream_end_output(stream);
 	stream_cancel(&stream->out);
 	grace_begin(stream);
 }

@@ -14,6 +14,8 @@ void stream_close_settled(struct stream *stream);
 /* In stream.c: asks the kernel to cancel what is in flight; writes what is buffered. */
 void stream_cancel(struct stream_side *side);
 void stream_output(struct stream *stream);
+/* In stream.c: what is still buffered counts as dropped, and no more is written. */
+void stream_end_output(struct stream *stream);
 /* In stream.c: something has ended or was cancelled; go on if it was the last. */
 void stream_settle(struct stream *stream);
 /* In stream.c. Control thread: all that stream_open() made. */

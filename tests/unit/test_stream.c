@@ -610,6 +610,56 @@ static void test_socket_client_that_vanishes(void **state)
 	stream_close(&stream, 0);
 }
 
+static void nothing_run(struct worker_task *task)
+{
+	(void)task;
+}
+
+/* The worker has done all that was asked of it, and what it was in the middle of. */
+static void worker_catch_up(void)
+{
+	struct worker_task nothing = { nothing_run };
+
+	worker_call(&worker, &nothing);
+}
+
+static int times_closed(void)
+{
+	int count;
+
+	sem_getvalue(&stream.closed, &count);
+	return count;
+}
+
+/* It does so while the end waits for what it does not read: that is one end, and the last touch. */
+static void test_socket_client_that_vanishes_at_the_end(void **state)
+{
+	static char bytes[STREAM_OUTPUT_BYTES];
+	size_t unread;
+	int fd;
+
+	(void)state;
+	assert_int_equal(open_path(socket_path()), 0);
+	fd = client("socket");
+	wait_for(&connections, 1);
+	while (send(stream.out.fd, bytes, 1, MSG_DONTWAIT) == 1)
+		put(bytes, sizeof(bytes));
+	put(bytes, sizeof(bytes));
+	worker_catch_up();
+	unread = byte_ring_used(&stream.out.ring);
+	assert_true(unread > 0);
+	stream_close_begin(&stream, TIMEOUT_MS * UINT64_C(1000000));
+	worker_catch_up();
+	assert_int_equal(times_closed(), 0);
+	close(fd);
+	for (int i = 0; i < TIMEOUT_MS && !times_closed(); i++)
+		usleep(1000);
+	worker_catch_up();
+	assert_int_equal(times_closed(), 1);
+	assert_int_equal(stream_close(&stream, 0), 0);
+	assert_int_equal(stream.dropped_bytes, unread);
+}
+
 static void test_socket_client_hung_up_unnoticed(void **state)
 {
 	static char bytes[4 * STREAM_INPUT_BYTES];
@@ -1142,6 +1192,7 @@ int main(void)
 		ON_WORKER(test_socket_clients_come_and_go),
 		ON_WORKER(test_socket_keeps_the_last_output),
 		ON_WORKER(test_socket_client_that_vanishes),
+		ON_WORKER(test_socket_client_that_vanishes_at_the_end),
 		ON_WORKER(test_socket_client_hung_up_unnoticed),
 		ON_WORKER(test_socket_clients_that_do_not_read),
 		ON_WORKER(test_socket_file_left_behind),
