@@ -81,6 +81,8 @@ struct stream {
 	/* stream_peer.c's: a listening socket; a pty's slave, so that its master never hangs up */
 	int listen_fd, listen_slot, slave_fd;
 	struct fd_watch listen_watch;
+	bool accept_lacks; /* open files or memory, at the last try: accept_timer runs */
+	struct worker_timer accept_timer;
 	const char *socket_path; /* ours to unlink, or NULL */
 	bool made_file;		 /* the file at config.path was not there */
 
@@ -107,11 +109,10 @@ int stream_open(struct stream *stream, const struct stream_config *config);
  * Control thread; the device uses the stream no more. Waits until what is
  * buffered is out, at most `flush_ns` long, and cancels the rest. The worker
  * runs on a thread of its own, or ran on this one and does so again meanwhile;
- * with one that never ran there is nothing to wait for, and a file that was made
- * for it goes again. 0, also when it was closed before; or -ETIMEDOUT, logged:
- * storage that hangs keeps a transfer half a second after it was cancelled. Then
- * no name of its is left, but stream and worker must stay where they are, until
- * another call returns 0.
+ * with one that never ran there is nothing to wait for, and a file made for it
+ * goes again. 0, also when it was closed before; or -ETIMEDOUT, logged: storage
+ * that hangs keeps a transfer half a second after it was cancelled. Then no name
+ * of its is left, but stream and worker must stay until another call returns 0.
  */
 int stream_close(struct stream *stream, uint64_t flush_ns);
 /* The part of it that waits for nothing: many, begun one after the other, take the time of one. */

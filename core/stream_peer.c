@@ -22,6 +22,7 @@
 
 #define SOCKET_PREFIX "unix:"
 #define CLIENTS_WAITING 1
+#define ACCEPT_AGAIN_NS UINT64_C(100000000)
 
 const char *stream_socket_path(const char *path)
 {
@@ -175,6 +176,23 @@ static bool has_hung_up(int fd)
 	return ppoll(&poll_fd, 1, &(struct timespec){ 0 }, NULL) > 0 && poll_fd.revents;
 }
 
+/*
+ * The watch tells of a client once, when it comes: one that the host lacked open
+ * files or memory for is asked for again in a while. That is said once, however
+ * long it lasts.
+ */
+static void accept_failed(struct stream *stream, int error)
+{
+	bool lacks = error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM;
+
+	if (!stream->accept_lacks)
+		log_limited(&stream->log_limit, "%s: accept: %s; %s", stream->config.name,
+			    strerror(error),
+			    fd_limit_advice(error, lacks ? "trying again" : "no client for now"));
+	stream->accept_lacks = lacks && !worker_timer_start(stream->config.worker,
+							    &stream->accept_timer, ACCEPT_AGAIN_NS);
+}
+
 void stream_peer_accept(struct stream *stream)
 {
 	int fd, error;
@@ -187,9 +205,11 @@ void stream_peer_accept(struct stream *stream)
 		fd = accept4(stream->listen_fd, NULL, NULL, SOCK_CLOEXEC);
 		if (fd < 0 && (errno == EINTR || errno == ECONNABORTED))
 			continue;
-		if (fd < 0 && errno != EAGAIN)
-			log_limited(&stream->log_limit, "%s: accept: %s", stream->config.name,
-				    strerror(errno));
+		if (fd < 0 && errno != EAGAIN) {
+			accept_failed(stream, errno);
+			return;
+		}
+		stream->accept_lacks = false;
 		if (fd < 0)
 			return;
 		if (stream->connected) { /* one client at a time */
@@ -212,6 +232,11 @@ static void listen_ready(struct fd_watch *watch)
 	stream_peer_accept(container_of(watch, struct stream, listen_watch));
 }
 
+static void accept_again(struct worker_timer *timer)
+{
+	stream_peer_accept(container_of(timer, struct stream, accept_timer));
+}
+
 int stream_peer_listen(struct stream *stream)
 {
 	int error;
@@ -220,6 +245,7 @@ int stream_peer_listen(struct stream *stream)
 	if (stream->listen_slot < 0)
 		return stream->listen_slot;
 	stream->listen_watch.ready = listen_ready;
+	stream->accept_timer.expired = accept_again;
 	error = worker_watch(stream->config.worker, &stream->listen_watch, stream->listen_slot);
 	if (error)
 		worker_remove_file(stream->config.worker, stream->listen_slot);

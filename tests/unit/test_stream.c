@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -106,6 +107,32 @@ static void tamper_hold(int opcode, unsigned events)
 	tamper_with(opcode, -ECANCELED, 0);
 	tamper.events = events;
 	tamper.times = 1;
+}
+
+/* The host refuses to accept the next `times` clients, or it may be the same one, with `error`. */
+int __real_accept4(int fd, struct sockaddr *address, socklen_t *length, int flags);
+int __wrap_accept4(int fd, struct sockaddr *address, socklen_t *length, int flags);
+
+static struct {
+	_Atomic int error;
+	_Atomic unsigned times, done;
+} refusal;
+
+int __wrap_accept4(int fd, struct sockaddr *address, socklen_t *length, int flags)
+{
+	if (!refusal.times)
+		return __real_accept4(fd, address, length, flags);
+	refusal.times--;
+	refusal.done++;
+	errno = refusal.error;
+	return -1;
+}
+
+static void refuse_clients(int error, unsigned times)
+{
+	refusal.error = error;
+	refusal.done = 0;
+	refusal.times = times;
 }
 
 static int setup(void **state)
@@ -743,6 +770,38 @@ static void test_socket_clients_that_do_not_read(void **state)
 	stream_close(&stream, 0);
 }
 
+/* One that waits is not forgotten, though it does not come a second time; a word is enough. */
+static void test_socket_client_that_the_host_has_no_room_for(void **state)
+{
+	static const int errors[] = { EMFILE, ENFILE, ENOBUFS, ENOMEM };
+	unsigned seen = 0;
+	int fd;
+
+	(void)state;
+	assert_int_equal(open_path(socket_path()), 0);
+	for (unsigned i = 0; i < ARRAY_SIZE(errors); i++) {
+		listen_to_log();
+		refuse_clients(errors[i], 4);
+		fd = client("socket");
+		wait_for(&connections, ++seen);
+		assert_int_equal(lines_heard(), 1);
+		put("at last", 7);
+		assert_output(fd, "at last");
+		close(fd);
+		wait_for(&connections, ++seen);
+	}
+	/* An end does not wait for it, and is the end of trying. */
+	listen_to_log();
+	refuse_clients(EMFILE, UINT_MAX);
+	fd = client("socket");
+	wait_for(&refusal.done, 2);
+	assert_int_equal(stream_close(&stream, FLUSH_NS), 0);
+	assert_int_equal(lines_heard(), 1);
+	assert_null(stream.accept_timer.wait);
+	refuse_clients(0, 0);
+	close(fd);
+}
+
 static void test_socket_file_left_behind(void **state)
 {
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
@@ -1195,6 +1254,7 @@ int main(void)
 		ON_WORKER(test_socket_client_that_vanishes_at_the_end),
 		ON_WORKER(test_socket_client_hung_up_unnoticed),
 		ON_WORKER(test_socket_clients_that_do_not_read),
+		ON_WORKER(test_socket_client_that_the_host_has_no_room_for),
 		ON_WORKER(test_socket_file_left_behind),
 		ON_WORKER(test_input_that_does_not_end),
 		ON_WORKER(test_output_that_does_not_end),
