@@ -24,6 +24,7 @@ static void list_visit(const char *name, pid_t pid, void *argument)
 int cmd_list(int argc, char **argv)
 {
 	struct client_options options;
+	int error;
 
 	if (client_options_parse(&options, argc, argv))
 		return MACHINE_EXIT_USAGE;
@@ -36,6 +37,6 @@ int cmd_list(int argc, char **argv)
 		return MACHINE_EXIT_USAGE;
 	}
 	printf("%7s  %-8s  %s\n", "PID", "STATE", "NAME");
-	instance_list(list_visit, NULL); /* no directory: no machine, an empty list */
-	return 0;
+	error = instance_list(list_visit, NULL);
+	return error ? machine_exit_of(instance_fail(error)) : 0;
 }

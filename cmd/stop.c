@@ -23,15 +23,20 @@ static const char help[] =
 	"  -a, --all         all of this user's machines\n"
 	"  -f, --force       cut the power at once\n";
 
-/* The name goes with the process: when it is free, the machine has ended. */
-static bool wait_gone(const char *name, pid_t pid, unsigned timeout_s)
+/* The name goes last: when it is free, the machine has ended. An exit status. */
+static int wait_gone(const char *name, pid_t pid, unsigned timeout_s)
 {
-	for (uint64_t waited_ns = 0; instance_pid(name) == pid; waited_ns += POLL_NS) {
-		if (waited_ns > timeout_s * UINT64_C(1000000000))
-			return false;
+	pid_t holder;
+
+	for (uint64_t waited_ns = 0; (holder = instance_pid(name)) == pid; waited_ns += POLL_NS) {
+		if (waited_ns > timeout_s * UINT64_C(1000000000)) {
+			fail(0, "stop: %s (pid %d) has not ended; try 'ringvm stop --force --name "
+			     "%s'", name, (int)pid, name);
+			return MACHINE_EXIT_CONFIG;
+		}
 		nanosleep(&(struct timespec){ .tv_nsec = POLL_NS }, NULL);
 	}
-	return true;
+	return holder < 0 ? machine_exit_of(instance_fail(holder)) : 0;
 }
 
 static int stop_one(const char *name, bool force)
@@ -48,11 +53,7 @@ static int stop_one(const char *name, bool force)
 		return MACHINE_EXIT_CONFIG;
 	}
 	sscanf(reply, "ok %u", &timeout_s);
-	if (wait_gone(name, pid, timeout_s + GRACE_S))
-		return 0;
-	fail(0, "stop: %s (pid %d) has not ended; try 'ringvm stop --force --name %s'", name,
-	     (int)pid, name);
-	return MACHINE_EXIT_CONFIG;
+	return wait_gone(name, pid, timeout_s + GRACE_S);
 }
 
 struct stop_all {
@@ -74,6 +75,7 @@ int cmd_stop(int argc, char **argv)
 {
 	struct client_options options;
 	struct stop_all all = { 0 };
+	int error;
 
 	if (client_options_parse(&options, argc, argv))
 		return MACHINE_EXIT_USAGE;
@@ -88,6 +90,6 @@ int cmd_stop(int argc, char **argv)
 	if (!options.all)
 		return stop_one(options.name, options.force);
 	all.force = options.force;
-	instance_list(stop_visit, &all); /* no directory: no machine, nothing to stop */
-	return all.status;
+	error = instance_list(stop_visit, &all);
+	return error ? machine_exit_of(instance_fail(error)) : all.status;
 }

@@ -239,9 +239,12 @@ static int call_connect(const char *name)
 {
 	struct timeval timeout = { .tv_sec = CALL_TIMEOUT_S };
 	struct sockaddr_un address;
+	pid_t pid = instance_pid(name);
 	int fd;
 
-	if (!instance_pid(name))
+	if (pid < 0)
+		return instance_fail(pid);
+	if (!pid)
 		return fail(ENOENT, "name '%s': no such machine is running; see 'ringvm list'",
 			    name);
 	if (instance_socket(name, &address))

@@ -33,19 +33,25 @@ static void directory_path(char *path, size_t size)
 		snprintf(path, size, "/tmp/ringvm-%u", (unsigned)geteuid());
 }
 
-/* Makes the directory; refuses one in which another user could lay traps. */
-static int directory_create(char *path, size_t size)
+/* Where it is; refuses one in which another user could lay traps. 0 or -errno. */
+static int directory_find(char *path, size_t size)
 {
 	struct stat status;
 
 	directory_path(path, size);
-	if (mkdir(path, 0700) && errno != EEXIST)
-		return -errno;
 	if (lstat(path, &status))
 		return -errno;
 	if (!S_ISDIR(status.st_mode) || status.st_uid != geteuid() || (status.st_mode & 022))
 		return -EPERM;
 	return 0;
+}
+
+static int directory_create(char *path, size_t size)
+{
+	directory_path(path, size);
+	if (mkdir(path, 0700) && errno != EEXIST)
+		return -errno;
+	return directory_find(path, size);
 }
 
 static int file_path(const char *name, const char *suffix, char *path, size_t size)
@@ -57,18 +63,23 @@ static int file_path(const char *name, const char *suffix, char *path, size_t si
 		       0 : -ENAMETOOLONG;
 }
 
+/* As instance_pid(). Whatever is there, it is not waited for. */
 static pid_t lock_pid(const char *path)
 {
 	struct flock lock = { .l_type = F_RDLCK, .l_whence = SEEK_SET };
 	char text[16] = "";
+	struct stat status;
 	pid_t pid = 0;
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
 
+	/* Links and sockets are no locks. */
 	if (fd < 0)
-		return 0;
+		return errno == ENOENT || errno == ELOOP || errno == ENXIO ? 0 : -errno;
 	/* Only a file that somebody holds is a name in use. */
-	if (!fcntl(fd, F_OFD_GETLK, &lock) && lock.l_type != F_UNLCK &&
-	    pread(fd, text, sizeof(text) - 1, 0) > 0)
+	if (fstat(fd, &status) || (S_ISREG(status.st_mode) && fcntl(fd, F_OFD_GETLK, &lock)))
+		pid = -errno;
+	else if (S_ISREG(status.st_mode) && lock.l_type != F_UNLCK &&
+		 pread(fd, text, sizeof(text) - 1, 0) > 0)
 		pid = (pid_t)strtol(text, NULL, 10);
 	close(fd);
 	return pid;
@@ -137,9 +148,26 @@ void instance_release(struct instance *instance)
 
 pid_t instance_pid(const char *name)
 {
-	char path[PATH_MAX];
+	char directory[PATH_MAX], path[PATH_MAX];
+	int error = directory_find(directory, sizeof(directory));
 
-	return file_path(name, LOCK_SUFFIX, path, sizeof(path)) ? 0 : lock_pid(path);
+	if (!error)
+		error = file_path(name, LOCK_SUFFIX, path, sizeof(path));
+	if (error)
+		return error == -ENOENT ? 0 : error;
+	return lock_pid(path);
+}
+
+int instance_fail(int error)
+{
+	char directory[PATH_MAX];
+
+	directory_path(directory, sizeof(directory));
+	if (error == -EPERM)
+		return fail_host(EPERM, "names: %s: it is not this user's alone; remove it, or "
+				 "set XDG_RUNTIME_DIR", directory);
+	return fail_host(-error, "names: %s: %s; %s", directory, strerror(-error),
+			 fd_open_advice(-error));
 }
 
 int instance_socket(const char *name, struct sockaddr_un *address)
@@ -153,12 +181,14 @@ int instance_list(void (*visit)(const char *name, pid_t pid, void *argument), vo
 	char directory[PATH_MAX];
 	struct dirent *entry;
 	DIR *stream;
+	int error = directory_find(directory, sizeof(directory));
 
-	directory_path(directory, sizeof(directory));
+	if (error)
+		return error == -ENOENT ? 0 : error;
 	stream = opendir(directory);
 	if (!stream)
 		return -errno;
-	while ((entry = readdir(stream))) {
+	while (errno = 0, (entry = readdir(stream))) {
 		size_t length = strlen(entry->d_name), suffix = strlen(LOCK_SUFFIX);
 		pid_t pid;
 
@@ -166,9 +196,13 @@ int instance_list(void (*visit)(const char *name, pid_t pid, void *argument), vo
 			continue;
 		entry->d_name[length - suffix] = '\0';
 		pid = instance_pid(entry->d_name);
-		if (pid)
+		if (pid > 0)
 			visit(entry->d_name, pid, argument);
+		else if (pid)
+			error = pid;
 	}
+	if (errno)
+		error = -errno;
 	closedir(stream);
-	return 0;
+	return error;
 }

@@ -29,13 +29,19 @@ int instance_acquire(struct instance *instance, const char *name);
 /* Its control socket is gone. */
 void instance_release(struct instance *instance);
 
-/* Who has the name, or 0. */
+/* Who has the name: a pid, 0 for nobody, or -errno where that can't be found out; silent. */
 pid_t instance_pid(const char *name);
+
+/* Says why names can't be looked at, and what to do; returns a failure of the host's. */
+int instance_fail(int error);
 
 /* Where its control socket is. 0, or -ENAMETOOLONG; silent. */
 int instance_socket(const char *name, struct sockaddr_un *address);
 
-/* Calls visit() for each name in use. 0 or -errno (-ENOENT: none ever was); silent. */
+/*
+ * Calls visit() for each name in use. 0, also where there are none; or -errno, when
+ * some may have been left out; silent.
+ */
 int instance_list(void (*visit)(const char *name, pid_t pid, void *argument), void *argument);
 
 #endif

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -118,15 +119,67 @@ static void test_directory_that_others_can_write_is_refused(void **state)
 {
 	char path[PATH_MAX];
 	struct instance one;
+	int count = 0;
 
 	(void)state;
 	snprintf(path, sizeof(path), "%s/ringvm", directory);
 	assert_int_equal(chmod(path, 0777), 0);
 	assert_int_equal(instance_acquire(&one, "one"), -EPERM);
+	/* Nor is what it says believed. */
+	assert_int_equal(instance_pid("one"), -EPERM);
+	assert_int_equal(instance_list(count_visit, &count), -EPERM);
 	assert_int_equal(chmod(path, 0700), 0);
 	setenv("XDG_RUNTIME_DIR", "/nonexistent", 1);
 	assert_int_equal(instance_acquire(&one, "one"), -ENOENT);
+	assert_int_equal(instance_pid("one"), 0);
+	assert_int_equal(instance_list(count_visit, &count), 0);
 	setenv("XDG_RUNTIME_DIR", directory, 1);
+	assert_int_equal(count, 0);
+}
+
+/* Who looks for names waits for nothing that lies there. */
+static void test_what_is_no_lock_is_no_name(void **state)
+{
+	char path[PATH_MAX];
+	int count = 0;
+
+	(void)state;
+	snprintf(path, sizeof(path), "%s/ringvm/fifo.lock", directory);
+	assert_int_equal(mkfifo(path, 0600), 0);
+	snprintf(path, sizeof(path), "%s/ringvm/link.lock", directory);
+	assert_int_equal(symlink("fifo.lock", path), 0);
+	assert_int_equal(instance_pid("fifo"), 0);
+	assert_int_equal(instance_pid("link"), 0);
+	assert_int_equal(instance_list(count_visit, &count), 0);
+	assert_int_equal(count, 0);
+	unlink(path);
+	snprintf(path, sizeof(path), "%s/ringvm/fifo.lock", directory);
+	unlink(path);
+}
+
+/* That nobody can be asked does not mean that nobody is there. */
+static void test_names_that_can_not_be_looked_at(void **state)
+{
+	struct rlimit least, most;
+	struct instance one;
+	int pid, list, free_fd, count = 0;
+
+	(void)state;
+	assert_int_equal(instance_acquire(&one, "one"), 0);
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &most), 0);
+	free_fd = dup(0);
+	close(free_fd);
+	least = (struct rlimit){ (rlim_t)free_fd, most.rlim_max };
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &least), 0);
+	pid = instance_pid("one");
+	least.rlim_cur++; /* the directory alone */
+	setrlimit(RLIMIT_NOFILE, &least);
+	list = instance_list(count_visit, &count);
+	setrlimit(RLIMIT_NOFILE, &most);
+	assert_int_equal(pid, -EMFILE);
+	assert_int_equal(list, -EMFILE);
+	assert_int_equal(count, 0);
+	instance_release(&one);
 }
 
 static struct worker worker;
@@ -417,6 +470,8 @@ int main(void)
 		cmocka_unit_test(test_name_of_the_dead_is_free),
 		cmocka_unit_test(test_name_that_is_looked_at_is_free),
 		cmocka_unit_test(test_directory_that_others_can_write_is_refused),
+		cmocka_unit_test(test_what_is_no_lock_is_no_name),
+		cmocka_unit_test(test_names_that_can_not_be_looked_at),
 		cmocka_unit_test(test_clients_outlive_the_socket),
 		cmocka_unit_test(test_socket_is_the_users_alone),
 		cmocka_unit_test_setup_teardown(test_line_in_line_out, server_setup,
