@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 /* ringvm list: the running machines of this user, one a line. */
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -14,9 +15,13 @@ static void list_visit(const char *name, pid_t pid, void *argument)
 {
 	char reply[CONTROL_LINE_BYTES] = "";
 	const char *state = "not answering";
+	int error;
 
 	(void)argument;
-	if (!control_call(name, "status", reply, sizeof(reply)) && !strncmp(reply, "ok ", 3))
+	error = control_call(name, pid, "status", reply, sizeof(reply));
+	if (error == -ESRCH)
+		return;
+	if (!error && !strncmp(reply, "ok ", 3))
 		state = reply + 3;
 	printf("%7d  %-8s  %s\n", (int)pid, state, name);
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 /* ringvm stop: asks running machines to end, and waits until they have. */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -39,13 +40,14 @@ static int wait_gone(const char *name, pid_t pid, unsigned timeout_s)
 	return holder < 0 ? machine_exit_of(instance_fail(holder)) : 0;
 }
 
-static int stop_one(const char *name, bool force)
+static int stop_one(const char *name, pid_t pid, bool force)
 {
 	char reply[CONTROL_LINE_BYTES];
-	pid_t pid = instance_pid(name);
 	unsigned timeout_s = 0;
-	int error = control_call(name, force ? "kill" : "stop", reply, sizeof(reply));
+	int error = control_call(name, pid, force ? "kill" : "stop", reply, sizeof(reply));
 
+	if (error == -ESRCH)
+		return 0; /* by itself */
 	if (error)
 		return machine_exit_of(error);
 	if (strncmp(reply, "ok", 2)) {
@@ -56,6 +58,18 @@ static int stop_one(const char *name, bool force)
 	return wait_gone(name, pid, timeout_s + GRACE_S);
 }
 
+static int stop_named(const char *name, bool force)
+{
+	pid_t pid = instance_pid(name);
+
+	if (pid < 0)
+		return machine_exit_of(instance_fail(pid));
+	if (pid)
+		return stop_one(name, pid, force);
+	fail(0, "name '%s': no such machine is running; see 'ringvm list'", name);
+	return MACHINE_EXIT_CONFIG;
+}
+
 struct stop_all {
 	bool force;
 	int status;
@@ -64,9 +78,8 @@ struct stop_all {
 static void stop_visit(const char *name, pid_t pid, void *argument)
 {
 	struct stop_all *all = argument;
-	int status = stop_one(name, all->force);
+	int status = stop_one(name, pid, all->force);
 
-	(void)pid;
 	if (status)
 		all->status = status;
 }
@@ -88,7 +101,7 @@ int cmd_stop(int argc, char **argv)
 		return MACHINE_EXIT_USAGE;
 	}
 	if (!options.all)
-		return stop_one(options.name, options.force);
+		return stop_named(options.name, options.force);
 	all.force = options.force;
 	error = instance_list(stop_visit, &all);
 	return error ? machine_exit_of(instance_fail(error)) : all.status;

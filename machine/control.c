@@ -235,18 +235,38 @@ static ssize_t send_whatever_comes(int fd, const void *data, size_t length)
 	return sent;
 }
 
-static int call_connect(const char *name)
+/*
+ * Its socket goes a moment before its name does: whom we do not reach we ask for
+ * again, before we say that it hangs.
+ */
+static bool has_ended(const char *name, pid_t pid)
+{
+	unsigned tries = 0;
+	pid_t holder;
+
+	do
+		holder = instance_pid(name);
+	while (holder == pid && fd_may_be_free_soon(&tries));
+	return holder >= 0 && holder != pid;
+}
+
+static int call_fail(int error, const char *name, pid_t pid, const char *what)
+{
+	if (has_ended(name, pid))
+		return -ESRCH;
+	if (error == EAGAIN) /* as sockets tell it */
+		error = ETIMEDOUT;
+	return fail_host(error, "name '%s': %s: %s; its process (pid %d) may hang or be stopped: "
+			 "let it go on with 'kill -CONT %d', or end it with 'kill -KILL %d'", name,
+			 what, strerror(error), (int)pid, (int)pid, (int)pid);
+}
+
+static int call_connect(const char *name, pid_t pid)
 {
 	struct timeval timeout = { .tv_sec = CALL_TIMEOUT_S };
 	struct sockaddr_un address;
-	pid_t pid = instance_pid(name);
-	int fd;
+	int fd, error;
 
-	if (pid < 0)
-		return instance_fail(pid);
-	if (!pid)
-		return fail(ENOENT, "name '%s': no such machine is running; see 'ringvm list'",
-			    name);
 	if (instance_socket(name, &address))
 		return fail(ENAMETOOLONG, "name '%s': the path of its socket is too long", name);
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -257,16 +277,17 @@ static int call_connect(const char *name)
 	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof(timeout));
 	if (!connect_whatever_comes(fd, &address))
 		return fd;
+	error = errno;
 	fd_close(&fd);
-	return fail_host_errno("name '%s': connect to %s", name, address.sun_path);
+	return call_fail(error, name, pid, "connect");
 }
 
-int control_call(const char *name, const char *request, char *reply, size_t size)
+int control_call(const char *name, pid_t pid, const char *request, char *reply, size_t size)
 {
 	char line[CONTROL_LINE_BYTES];
 	ssize_t length = snprintf(line, sizeof(line), "%s\n", request);
 	char *end;
-	int fd = call_connect(name);
+	int fd = call_connect(name, pid);
 
 	if (fd < 0)
 		return fd;
@@ -276,9 +297,7 @@ int control_call(const char *name, const char *request, char *reply, size_t size
 		length = -EPIPE;
 	fd_close(&fd);
 	if (length <= 0)
-		return fail_host(length < 0 ? (int)-length : EIO,
-				 "name '%s': it does not answer; its process may hang (pid %d)",
-				 name, (int)instance_pid(name));
+		return call_fail(length < 0 ? (int)-length : ECONNRESET, name, pid, "it does not answer");
 	reply[length] = '\0';
 	end = strchr(reply, '\n');
 	if (end)

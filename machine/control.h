@@ -38,7 +38,11 @@ void control_close(struct control *control);
 /* After control_close() and when the rest has gone: socket and name go. NULL is fine. */
 void control_destroy(struct control *control);
 
-/* For client commands: sends one line, reads one. 0 or a failure, logged. */
-int control_call(const char *name, const char *request, char *reply, size_t size);
+/*
+ * For client commands: sends one line to the machine that has, or had, this name and
+ * pid, and reads one. 0; -ESRCH, silent, when it has ended meanwhile; or a failure,
+ * logged, of one that has the name still.
+ */
+int control_call(const char *name, pid_t pid, const char *request, char *reply, size_t size);
 
 #endif

@@ -19,8 +19,10 @@
 
 #include "base/bytes.h"
 #include "base/fd.h"
+#include "base/log.h"
 #include "machine/control.h"
 #include "machine/instance.h"
+#include "tests/unit/message.h"
 
 static char directory[] = "/tmp/test_control.XXXXXX";
 
@@ -217,10 +219,11 @@ static void test_line_in_line_out(void **state)
 
 	(void)state;
 	for (int i = 0; i < 100; i++) {
-		assert_int_equal(control_call("served", "status", reply, sizeof(reply)), 0);
+		assert_int_equal(control_call("served", getpid(), "status", reply, sizeof(reply)), 0);
 		assert_string_equal(reply, "got status");
 	}
-	assert_true(control_call("absent", "status", reply, sizeof(reply)) < 0);
+	/* Another has the name, or nobody any more: the one that was meant has ended. */
+	assert_int_equal(control_call("absent", getpid(), "status", reply, sizeof(reply)), -ESRCH);
 }
 
 static int connect_raw(const char *name)
@@ -265,12 +268,12 @@ static void test_rude_clients(void **state)
 	memset(noise, 'x', sizeof(noise));
 	for (int i = 0; i < 16; i++)
 		silent[i] = connect_raw("served");
-	assert_int_equal(control_call("served", "status", reply, sizeof(reply)), 0);
+	assert_int_equal(control_call("served", getpid(), "status", reply, sizeof(reply)), 0);
 	for (int i = 0; i < 16; i++)
 		close(silent[i]);
 	silent[0] = connect_raw("served");
 	send(silent[0], noise, sizeof(noise), MSG_NOSIGNAL);
-	assert_int_equal(control_call("served", "again", reply, sizeof(reply)), 0);
+	assert_int_equal(control_call("served", getpid(), "again", reply, sizeof(reply)), 0);
 	assert_string_equal(reply, "got again");
 	close(silent[0]);
 }
@@ -298,6 +301,50 @@ static void pause_begin(struct pause *pause)
 	sem_wait(&pause->begun);
 }
 
+static void *destroy_soon(void *own)
+{
+	usleep(100000);
+	control_destroy(own);
+	return NULL;
+}
+
+/* Called while it ends, it is said to have ended; before, that it does not answer. */
+static void test_call_of_one_that_ends(void **state)
+{
+	const struct worker_config config = { "leaving", 16, 16 };
+	char reply[CONTROL_LINE_BYTES], text[64];
+	struct sockaddr_un address;
+	struct control *own;
+	struct worker mine;
+	pthread_t thread;
+	int error;
+
+	(void)state;
+	assert_int_equal(worker_create(&mine, &config), 0);
+	assert_int_equal(control_create(&own, "leaving", &mine, &handler), 0);
+	control_close(own);
+	worker_destroy(&mine);
+	assert_int_equal(instance_socket("leaving", &address), 0);
+	unlink(address.sun_path);
+	snprintf(text, sizeof(text), "may hang or be stopped: let it go on with 'kill -CONT %d'",
+		 (int)getpid());
+	message_begin();
+	error = control_call("leaving", getpid(), "status", reply, sizeof(reply));
+	assert_true(message_end(text));
+	assert_int_equal(fail_error(error), ENOENT);
+	assert_int_equal(pthread_create(&thread, NULL, destroy_soon, own), 0);
+	assert_int_equal(control_call("leaving", getpid(), "status", reply, sizeof(reply)), -ESRCH);
+	pthread_join(thread, NULL);
+	/* The same of one that it has reached. */
+	assert_int_equal(worker_create(&mine, &config), 0);
+	assert_int_equal(control_create(&own, "leaving", &mine, &handler), 0);
+	control_close(own);
+	worker_destroy(&mine);
+	assert_int_equal(pthread_create(&thread, NULL, destroy_soon, own), 0);
+	assert_int_equal(control_call("leaving", getpid(), "status", reply, sizeof(reply)), -ESRCH);
+	pthread_join(thread, NULL);
+}
+
 /* More of them than it keeps, while it does something else, as for a reset of the guest. */
 static void test_many_clients_at_once(void **state)
 {
@@ -307,7 +354,7 @@ static void test_many_clients_at_once(void **state)
 
 	(void)state;
 	silent = connect_raw("served");
-	assert_int_equal(control_call("served", "status", reply, sizeof(reply)), 0);
+	assert_int_equal(control_call("served", getpid(), "status", reply, sizeof(reply)), 0);
 	pause_begin(&pause);
 	for (int i = 0; i < 5; i++) {
 		fds[i] = connect_raw("served");
@@ -373,7 +420,7 @@ static void test_signals_while_it_is_called(void **state)
 		 count < 64);
 	assert_int_equal(errno, EAGAIN);
 	assert_int_equal(pthread_create(&thread, NULL, signal_often, &signaller), 0);
-	assert_int_equal(control_call("served", "status", reply, sizeof(reply)), 0);
+	assert_int_equal(control_call("served", getpid(), "status", reply, sizeof(reply)), 0);
 	assert_string_equal(reply, "got status");
 	pthread_join(thread, NULL);
 	while (count)
@@ -474,6 +521,7 @@ int main(void)
 		cmocka_unit_test(test_names_that_can_not_be_looked_at),
 		cmocka_unit_test(test_clients_outlive_the_socket),
 		cmocka_unit_test(test_socket_is_the_users_alone),
+		cmocka_unit_test(test_call_of_one_that_ends),
 		cmocka_unit_test_setup_teardown(test_line_in_line_out, server_setup,
 						server_teardown),
 		cmocka_unit_test_setup_teardown(test_rude_clients, server_setup,
