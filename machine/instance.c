@@ -21,29 +21,40 @@
 
 #define LOCK_SUFFIX ".lock"
 
-static void directory_path(char *path, size_t size)
-{
-	const char *runtime = getenv("XDG_RUNTIME_DIR");
-
-	if (runtime && runtime[0] == '/')
-		snprintf(path, size, "%s/ringvm", runtime);
-	else if (geteuid() == 0)
-		snprintf(path, size, "/run/ringvm");
-	else
-		snprintf(path, size, "/tmp/ringvm-%u", (unsigned)geteuid());
-}
-
-/* Where it is; refuses one in which another user could lay traps. 0 or -errno. */
-static int directory_find(char *path, size_t size)
+/* Refuses one in which another user could lay traps. 0 or -errno. */
+static int directory_check(const char *path)
 {
 	struct stat status;
 
-	directory_path(path, size);
 	if (lstat(path, &status))
 		return -errno;
 	if (!S_ISDIR(status.st_mode) || status.st_uid != geteuid() || (status.st_mode & 022))
 		return -EPERM;
 	return 0;
+}
+
+static void directory_path(char *path, size_t size)
+{
+	const char *runtime = getenv("XDG_RUNTIME_DIR");
+	unsigned user = geteuid();
+	char login[32];
+
+	/* What a login sets the variable to; sudo, cron and --user leave the variable out. */
+	snprintf(login, sizeof(login), "/run/user/%u", user);
+	if (runtime && runtime[0] == '/')
+		snprintf(path, size, "%s/ringvm", runtime);
+	else if (!user)
+		snprintf(path, size, "/run/ringvm");
+	else if (!directory_check(login))
+		snprintf(path, size, "%s/ringvm", login);
+	else
+		snprintf(path, size, "/tmp/ringvm-%u", user);
+}
+
+static int directory_find(char *path, size_t size)
+{
+	directory_path(path, size);
+	return directory_check(path);
 }
 
 static int directory_create(char *path, size_t size)

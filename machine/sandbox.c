@@ -25,6 +25,7 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/build.h"
@@ -244,6 +245,16 @@ const struct syscall_filter *sandbox_vcpu_filter(const struct sandbox *sandbox)
 
 /* ---- Privileges ---- */
 
+/* Root's would be no place for the user's names, nor where the user looks for them. */
+static void runtime_directory_leave(uid_t user)
+{
+	const char *path = getenv("XDG_RUNTIME_DIR");
+	struct stat status;
+
+	if (path && (stat(path, &status) || status.st_uid != user))
+		unsetenv("XDG_RUNTIME_DIR");
+}
+
 int sandbox_drop_privileges(const struct sandbox *sandbox)
 {
 	const char *name = sandbox->config->user;
@@ -262,6 +273,7 @@ int sandbox_drop_privileges(const struct sandbox *sandbox)
 	    setresuid(user->pw_uid, user->pw_uid, user->pw_uid))
 		return fail_host(errno, "--user: %s: become this user: %s; allow CAP_SETUID and "
 				 "CAP_SETGID, or run without it", name, strerror(errno));
+	runtime_directory_leave(user->pw_uid);
 	return 0;
 }
 
