@@ -297,7 +297,8 @@ int control_call(const char *name, pid_t pid, const char *request, char *reply, 
 		length = -EPIPE;
 	fd_close(&fd);
 	if (length <= 0)
-		return call_fail(length < 0 ? (int)-length : ECONNRESET, name, pid, "it does not answer");
+		return call_fail(length < 0 ? (int)-length : ECONNRESET, name, pid,
+				 "it does not answer");
 	reply[length] = '\0';
 	end = strchr(reply, '\n');
 	if (end)

@@ -133,7 +133,10 @@ static void come(struct client *client)
 	run();
 }
 
-/* As many as can wait, with a line each, while the machine does something else: none takes a place. */
+/*
+ * As many as can wait, with a line each, while the machine does something else: none
+ * takes a place.
+ */
 static void come_asking(struct fuzz_input *input)
 {
 	unsigned count = 0, expected = requests;
