@@ -243,41 +243,7 @@ const struct syscall_filter *sandbox_vcpu_filter(const struct sandbox *sandbox)
 	return filters_wanted(sandbox) ? &sandbox->vcpu_filter : NULL;
 }
 
-/* ---- Privileges ---- */
-
-/* Root's would be no place for the user's names, nor where the user looks for them. */
-static void runtime_directory_leave(uid_t user)
-{
-	const char *path = getenv("XDG_RUNTIME_DIR");
-	struct stat status;
-
-	if (path && (stat(path, &status) || status.st_uid != user))
-		unsetenv("XDG_RUNTIME_DIR");
-}
-
-int sandbox_drop_privileges(const struct sandbox *sandbox)
-{
-	const char *name = sandbox->config->user;
-	const struct passwd *user;
-
-	if (!name)
-		return 0;
-	if (geteuid())
-		return fail(EPERM, "--user: only root can become another user; run without it");
-	errno = 0;
-	user = getpwnam(name);
-	if (!user)
-		return fail(errno ? errno : ENOENT, "--user: %s: no such user; see 'getent passwd'",
-			    name);
-	if (setgroups(0, NULL) || setresgid(user->pw_gid, user->pw_gid, user->pw_gid) ||
-	    setresuid(user->pw_uid, user->pw_uid, user->pw_uid))
-		return fail_host(errno, "--user: %s: become this user: %s; allow CAP_SETUID and "
-				 "CAP_SETGID, or run without it", name, strerror(errno));
-	runtime_directory_leave(user->pw_uid);
-	return 0;
-}
-
-/* ---- The process ---- */
+/* ---- Where sockets and locks are ---- */
 
 /* Where sockets and locks of ours are, which we remove at the end. */
 struct directories {
@@ -299,25 +265,34 @@ static int directory_add(struct directories *directories, const char *file_path)
 	return 0;
 }
 
-static int directories_find(struct directories *directories, const struct machine_config *config)
+/* The path of a console's socket, by its number among them; NULL: they are fewer. */
+static const char *console_socket(const struct machine_config *config, unsigned number)
 {
-	struct sockaddr_un address;
-	int error = 0;
-
-	if (!instance_socket(config->name, &address))
-		error = directory_add(directories, address.sun_path);
-	for (unsigned i = 0; !error && i < config->device_count; i++) {
+	for (unsigned i = 0; i < config->device_count; i++) {
 		const struct console_options *console = config->devices[i].options;
 
 		if (config->devices[i].type != &virtio_console)
 			continue;
-		for (unsigned j = 0; !error && j < console->port_count; j++) {
+		for (unsigned j = 0; j < console->port_count; j++) {
 			const char *path = stream_socket_path(console->ports[j].path);
 
-			if (path)
-				error = directory_add(directories, path);
+			if (path && !number--)
+				return path;
 		}
 	}
+	return NULL;
+}
+
+static int directories_find(struct directories *directories, const struct machine_config *config)
+{
+	struct sockaddr_un address;
+	const char *path;
+	int error = 0;
+
+	if (!instance_socket(config->name, &address))
+		error = directory_add(directories, address.sun_path);
+	for (unsigned i = 0; !error && (path = console_socket(config, i)); i++)
+		error = directory_add(directories, path);
 	return error;
 }
 
@@ -325,14 +300,6 @@ static void directories_free(struct directories *directories)
 {
 	while (directories->count)
 		free(directories->owned[--directories->count]);
-}
-
-static int capabilities_set(const struct __user_cap_data_struct *sets)
-{
-	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
-
-	return syscall(SYS_capset, &header, sets) ?
-		       fail_host_errno("sandbox: give up capabilities") : 0;
 }
 
 /* Whether who we are is enough to remove what is ours, or -1, logged. Landlock knows no more. */
@@ -346,6 +313,107 @@ static int may_remove(const struct directories *directories)
 				return fail_host_errno("sandbox: %s", directories->paths[i]);
 		}
 	return 1;
+}
+
+/* ---- Privileges ---- */
+
+/* Root's would be no place for the user's names, nor where the user looks for them. */
+static void runtime_directory_leave(uid_t user)
+{
+	const char *path = getenv("XDG_RUNTIME_DIR");
+	struct stat status;
+
+	if (path && (stat(path, &status) || status.st_uid != user))
+		unsetenv("XDG_RUNTIME_DIR");
+}
+
+/*
+ * What was made as root, for root alone, becomes the user's. Who may write to its
+ * directory could have put something else in its place: it is looked at once, and
+ * what has another name elsewhere, or is no socket of root's, stays as it is.
+ */
+static int socket_give(const char *path, const struct passwd *user)
+{
+	int fd = open(path, O_PATH | O_NOFOLLOW | O_CLOEXEC), error = 0;
+	struct stat status;
+
+	if (fd < 0)
+		return -errno;
+	if (fstat(fd, &status))
+		error = -errno;
+	else if (!S_ISSOCK(status.st_mode) || status.st_uid != geteuid() || status.st_nlink != 1)
+		error = -EPERM;
+	else if (fchownat(fd, "", user->pw_uid, user->pw_gid, AT_EMPTY_PATH))
+		error = -errno;
+	close(fd);
+	return error;
+}
+
+static void sockets_give(const struct machine_config *config, const struct passwd *user)
+{
+	const char *path;
+
+	for (unsigned i = 0; (path = console_socket(config, i)); i++) {
+		int error = socket_give(path, user);
+
+		if (error)
+			log_warning("--user: %s: make this socket the user's: %s; only root can "
+				    "connect to it", path, strerror(-error));
+	}
+}
+
+/* Says so where the user who we are by now may not remove one at the end. */
+static int sockets_stay(const struct machine_config *config)
+{
+	const char *path;
+
+	for (unsigned i = 0; (path = console_socket(config, i)); i++) {
+		struct directories directories = { 0 };
+		int enough = directory_add(&directories, path);
+
+		if (!enough)
+			enough = may_remove(&directories);
+		directories_free(&directories);
+		if (enough < 0)
+			return enough;
+		if (!enough)
+			log_warning("--user: %s: %s may not remove it from its directory: it "
+				    "stays when the machine ends", path, config->user);
+	}
+	return 0;
+}
+
+int sandbox_drop_privileges(const struct sandbox *sandbox)
+{
+	const char *name = sandbox->config->user;
+	const struct passwd *user;
+
+	if (!name)
+		return 0;
+	if (geteuid())
+		return fail(EPERM, "--user: only root can become another user; run without it");
+	errno = 0;
+	user = getpwnam(name);
+	if (!user)
+		return fail(errno ? errno : ENOENT, "--user: %s: no such user; see 'getent passwd'",
+			    name);
+	sockets_give(sandbox->config, user);
+	if (setgroups(0, NULL) || setresgid(user->pw_gid, user->pw_gid, user->pw_gid) ||
+	    setresuid(user->pw_uid, user->pw_uid, user->pw_uid))
+		return fail_host(errno, "--user: %s: become this user: %s; allow CAP_SETUID and "
+				 "CAP_SETGID, or run without it", name, strerror(errno));
+	runtime_directory_leave(user->pw_uid);
+	return sockets_stay(sandbox->config);
+}
+
+/* ---- The process ---- */
+
+static int capabilities_set(const struct __user_cap_data_struct *sets)
+{
+	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
+
+	return syscall(SYS_capset, &header, sets) ?
+		       fail_host_errno("sandbox: give up capabilities") : 0;
 }
 
 /*
@@ -414,14 +482,8 @@ static unsigned console_sockets(const struct machine_config *config)
 {
 	unsigned count = 0;
 
-	for (unsigned i = 0; i < config->device_count; i++) {
-		const struct console_options *console = config->devices[i].options;
-
-		if (config->devices[i].type != &virtio_console)
-			continue;
-		for (unsigned j = 0; j < console->port_count; j++)
-			count += stream_socket_path(console->ports[j].path) != NULL;
-	}
+	while (console_socket(config, count))
+		count++;
 	return count;
 }
 
