@@ -254,7 +254,7 @@ int stream_peer_listen(struct stream *stream)
 
 void stream_peer_close(struct stream *stream)
 {
-	/* See worker_add_file(): closed is not yet gone. */
+	/* See worker_remove_file(): closed is not yet gone. */
 	if (stream->listen_fd >= 0 && stream->in.fd >= 0)
 		shutdown(stream->in.fd, SHUT_RDWR);
 	if (!stream->config.terminal) {

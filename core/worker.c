@@ -141,6 +141,18 @@ int worker_add_file(struct worker *worker, int fd)
 	return (int)slot;
 }
 
+int worker_keep_file(struct worker *worker, int *slot, int fd)
+{
+	if (*slot < 0)
+		*slot = worker_add_file(worker, fd);
+	return *slot < 0 ? *slot : 0;
+}
+
+/*
+ * Up to Linux 6.12 each removal makes a node, which holds the file, and nodes are
+ * freed in their order, each when the requests have ended that were made before
+ * it. The mailbox's poll never does: node and file stay as long as the ring.
+ */
 void worker_remove_file(struct worker *worker, int slot)
 {
 	int none = -1;

@@ -118,15 +118,16 @@ void worker_publish(struct worker *worker, struct worker_job *job);
 /* Takes a job off whichever list it is on. */
 void worker_forget(struct worker *worker, struct worker_job *job);
 
-/* Fixed file slots. A slot or -ENFILE, -EBADF...; silent. The fd stays the caller's. Linux 6.1
- * keeps a removed file till the ring's older requests have ended: shutdown() what has a peer. */
+/* Fixed file slots. A slot or -ENFILE, -EBADF...; silent. The fd stays the caller's. Up to Linux
+ * 6.12 a removed file stays in the kernel (worker.c): none at a guest's pace, shutdown() what has
+ * a peer. keep: only where *slot, -1 at first, has none yet; 0 or -errno. */
 int worker_add_file(struct worker *worker, int fd);
+int worker_keep_file(struct worker *worker, int *slot, int fd);
 void worker_remove_file(struct worker *worker, int slot);
 /*
- * An empty SQE; never NULL (submits when the queue is full). Prepare it with
- * io_uring_prep_*() on a slot number instead of an fd, then arm it: `op` gets
- * the completion; NULL, for a signal that nobody waits for, gets only errors,
- * which are logged.
+ * An empty SQE; never NULL (submits when the queue is full). Prepare it with io_uring_prep_*()
+ * on a slot number instead of an fd, then arm it: `op` gets the completion; NULL, for a signal
+ * that nobody waits for, gets only errors, which are logged.
  */
 struct io_uring_sqe *worker_sqe(struct worker *worker);
 void worker_arm(struct io_uring_sqe *sqe, struct ring_op *op);

@@ -241,9 +241,9 @@ void virtqueue_publish(struct virtqueue *queue)
 
 	if (run->drop || virtio_silenced(queue->device) || !run->ring->publish(queue))
 		return;
-	/* A stopping queue may let go of its slots before the ring is entered again. */
+	/* A stopping queue may say that it has drained before the ring is entered again. */
 	if (run->stopping)
 		event_fd_signal(queue->call_fd);
 	else
-		worker_signal(queue->worker, run->call_slot);
+		worker_signal(queue->worker, queue->call_slot);
 }

@@ -72,6 +72,9 @@ struct virtqueue {
 	 */
 	uint16_t next_avail, next_used;
 
+	/* Worker thread only: both fds among its files, from the first start on; else -1. */
+	int kick_slot, call_slot;
+
 	/* Worker thread only, while live. */
 	struct virtqueue_run *run; /* from start to drained, else NULL */
 	bool is_outside;	   /* between the outside's begin() and end() */

@@ -88,10 +88,6 @@ static void virtqueue_run_destroy(struct virtqueue *queue)
 	worker_forget(queue->worker, &queue->kick_job);
 	worker_forget(queue->worker, &queue->publish_job);
 	worker_poll_remove(queue->worker, &run->poll);
-	if (run->kick_slot >= 0)
-		worker_remove_file(queue->worker, run->kick_slot);
-	if (run->call_slot >= 0)
-		worker_remove_file(queue->worker, run->call_slot);
 	while (run->spare) {
 		struct virtqueue_row *row = run->spare;
 
@@ -114,7 +110,6 @@ static struct virtqueue_run *virtqueue_run_create(struct virtqueue *queue)
 	run->queue = queue;
 	run->poll.look = virtqueue_poll_look;
 	run->poll.rest = virtqueue_poll_rest;
-	run->kick_slot = run->call_slot = -1;
 	run->scratch = malloc(sizeof(*run->scratch));
 	run->ring = virtqueue_ring(queue);
 	if (!run->scratch || !run->ring->map(queue, run)) {
@@ -131,18 +126,18 @@ static struct virtqueue_run *virtqueue_run_create(struct virtqueue *queue)
 	return run;
 }
 
-/* Kick and call fds into the worker's fixed files. 0 or -errno. */
+/*
+ * Kick and call fds into the worker's fixed files, where they stay until its ring
+ * goes: a guest starts and resets its queues at any pace. 0 or -errno.
+ */
 static int virtqueue_attach(struct virtqueue *queue)
 {
-	struct virtqueue_run *run = queue->run;
+	int error = worker_keep_file(queue->worker, &queue->call_slot, queue->call_fd);
 
-	run->call_slot = worker_add_file(queue->worker, queue->call_fd);
-	if (run->call_slot < 0)
-		return run->call_slot;
-	run->kick_slot = worker_add_file(queue->worker, queue->kick_fd);
-	if (run->kick_slot < 0)
-		return run->kick_slot;
-	return worker_watch(queue->worker, &queue->kick_watch, run->kick_slot);
+	if (!error)
+		error = worker_keep_file(queue->worker, &queue->kick_slot, queue->kick_fd);
+	return error ? error :
+		       worker_watch(queue->worker, &queue->kick_watch, queue->kick_slot);
 }
 
 static void virtqueue_begin_outside(struct virtqueue *queue)
@@ -300,6 +295,8 @@ int virtqueue_init(struct virtqueue *queue, struct virtio_device *device, uint16
 		.size = max_size,
 		.kick_fd = event_fd_create(),
 		.call_fd = event_fd_create(),
+		.kick_slot = -1,
+		.call_slot = -1,
 		.task.run = virtqueue_follow,
 		.kick_job.run = virtqueue_run_kick,
 		.publish_job.run = virtqueue_run_publish,

@@ -84,8 +84,6 @@ struct virtqueue_run {
 	struct virtqueue *queue;
 	struct worker_poll poll; /* on the list: no kick was asked for */
 
-	int kick_slot, call_slot; /* fixed files of the worker */
-
 	struct virtqueue_row *scratch; /* where the next chain is put together */
 	struct virtqueue_row *spare;   /* the last one used first: its pages are warm */
 	unsigned spare_count;

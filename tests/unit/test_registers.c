@@ -5,6 +5,7 @@
  * of the conformance list.
  */
 #include "tests/unit/unit.h"
+#include "tests/unit/file_updates.h"
 #include "tests/unit/probe.h"
 
 #include <errno.h>
@@ -772,6 +773,47 @@ static void no_file_slot_left(void **state)
 	expect_service(driver, 0);
 }
 
+static void queue_resets_leave_the_file_table_alone(void **state)
+{
+	struct driver *driver = *state;
+	uint64_t mark;
+	unsigned before;
+
+	driver_begin(driver);
+	for (unsigned queue = 0; queue < PROBE_QUEUES; queue++)
+		expect_service(driver, queue);
+	before = file_updates();
+	mark = driver_mark(driver);
+	for (unsigned i = 0; i < file_updates_rounds(); i++) {
+		virtio_queue_reset(driver->device, 0);
+		while (virtio_queue_resetting(driver->device, 0))
+			sched_yield();
+		driver_rewind(driver, mark);
+		driver_set_up_queue(driver, 0, 16);
+		expect_service(driver, 0);
+	}
+	assert_int_equal(file_updates(), before);
+	assert_int_equal(probe_of(driver)->counts.start, PROBE_QUEUES + file_updates_rounds());
+}
+
+static void device_resets_leave_the_file_table_alone(void **state)
+{
+	struct driver *driver = *state;
+	uint64_t mark = driver_mark(driver);
+	unsigned before = 0;
+
+	for (unsigned i = 0; i <= file_updates_rounds(); i++) {
+		driver_rewind(driver, mark);
+		driver_begin(driver);
+		for (unsigned queue = 0; queue < PROBE_QUEUES; queue++)
+			expect_service(driver, queue);
+		if (!i)
+			before = file_updates();
+		driver_reset(driver);
+	}
+	assert_int_equal(file_updates(), before);
+}
+
 /* ---- Pause ---- */
 
 static void pause_keeps_the_rings(void **state)
@@ -1050,6 +1092,8 @@ int main(void)
 		TEST(queue_reset_must_be_negotiated),
 		TEST(device_reset_takes_over_a_queue_reset),
 		TEST(no_file_slot_left),
+		TEST(queue_resets_leave_the_file_table_alone),
+		TEST(device_resets_leave_the_file_table_alone),
 		TEST(pause_keeps_the_rings),
 		TEST(pause_forgets_that_kicks_were_off),
 		TEST(pause_publishes_what_completes),

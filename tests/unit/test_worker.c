@@ -476,15 +476,19 @@ static void test_worker_and_its_helpers_stay_on_a_processor(void **state)
 static void files_fill(struct worker_task *task)
 {
 	struct step *step = step_of_task(task);
-	int slots[8];
+	int slots[8], kept = -1;
 
 	for (int i = 0; i < 8; i++) {
 		slots[i] = worker_add_file(&worker, step->fd);
 		assert_true(slots[i] >= 0);
 	}
 	assert_int_equal(worker_add_file(&worker, step->fd), -ENFILE);
+	assert_int_equal(worker_keep_file(&worker, &kept, step->fd), -ENFILE);
 	worker_remove_file(&worker, slots[3]);
-	assert_int_equal(worker_add_file(&worker, step->fd), slots[3]);
+	for (int i = 0; i < 2; i++) { /* although it failed; then because it has one */
+		assert_int_equal(worker_keep_file(&worker, &kept, step->fd), 0);
+		assert_int_equal(kept, slots[3]);
+	}
 	worker_remove_file(&worker, slots[3]);
 	assert_int_equal(worker_add_file(&worker, 9999), -EBADF);
 }
