@@ -41,30 +41,15 @@ static void cause_ready(struct fd_watch *watch)
 
 static void cause_watch(struct intx *intx, struct intx_cause *cause)
 {
-	int error;
+	int error = worker_keep_file(intx->worker, &cause->slot, cause->event_fd);
 
-	cause->slot = worker_add_file(intx->worker, cause->event_fd);
-	if (cause->slot >= 0) {
+	if (!error)
 		error = worker_watch(intx->worker, &cause->watch, cause->slot);
-		if (!error)
-			return;
-		worker_remove_file(intx->worker, cause->slot);
-	} else {
-		error = cause->slot;
-	}
-	cause->slot = -1;
+	if (!error)
+		return;
 	log_limited(&intx->log_limit,
 		    "%s: its INTx interrupt does not work: %s; let the guest use MSI-X",
 		    intx->name, strerror(-error));
-}
-
-static void cause_unwatch(struct intx *intx, struct intx_cause *cause)
-{
-	if (cause->slot < 0)
-		return;
-	worker_unwatch(intx->worker, &cause->watch);
-	worker_remove_file(intx->worker, cause->slot);
-	cause->slot = -1;
 }
 
 /* Worker thread: takes up or leaves off the watch, whichever is the latest wish. */
@@ -83,7 +68,7 @@ static void update_watches(struct intx *intx)
 		if (watch)
 			cause_watch(intx, &intx->causes[i]);
 		else
-			cause_unwatch(intx, &intx->causes[i]);
+			worker_unwatch(intx->worker, &intx->causes[i].watch);
 }
 
 static void update_task_run(struct worker_task *task)

@@ -28,7 +28,7 @@ struct intx_cause {
 	struct fd_watch watch; /* this and slot: worker thread */
 	struct intx *intx;
 	int event_fd;
-	int slot;     /* -1: not watched */
+	int slot;     /* among the worker's files, from the first watch on; else -1 */
 	uint8_t bits; /* of the status */
 };
 

@@ -13,6 +13,7 @@
 #include "base/fd.h"
 #include "tests/unit/bus_guest.h"
 #include "tests/unit/fake_kvm.h"
+#include "tests/unit/file_updates.h"
 #include "virtio/registers.h"
 #include "virtio/virtio_pci.h"
 
@@ -962,6 +963,31 @@ static void test_pin_without_files(void **state)
 	assert_int_equal(get(VIRTIO_PCI_COMMON_STATUS, 1), 15);
 }
 
+static void test_pin_leaves_the_file_table_alone(void **state)
+{
+	unsigned before;
+
+	(void)state;
+	begin();
+	wait_kicks(2, 1);
+	worker_settle();
+	before = file_updates();
+	for (unsigned i = 0; i < file_updates_rounds(); i++) {
+		enable_msix();
+		worker_settle();
+		disable_msix();
+		worker_settle();
+		event_fd_signal(gadget->device.config_fd);
+		assert_true(pin_asserted(WAIT_MS));
+		if (i % 8)
+			continue;
+		reset();
+		begin();
+		worker_settle();
+	}
+	assert_int_equal(file_updates(), before);
+}
+
 /* ---- The window in configuration space ---- */
 
 static void aim(uint8_t bar, uint32_t offset, uint32_t bytes)
@@ -1156,6 +1182,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_pin_only_when_live, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_pin_and_msix, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_pin_without_files, setup_with_few_files,
+						teardown),
+		cmocka_unit_test_setup_teardown(test_pin_leaves_the_file_table_alone, setup,
 						teardown),
 		cmocka_unit_test_setup_teardown(test_window, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_window_guarded, setup, teardown),
