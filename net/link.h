@@ -52,8 +52,7 @@ struct link_io {
 	 * queue, until it is done. A link that can't do so answers -EAGAIN.
 	 */
 	bool may_wait;
-	struct ring_op op;  /* this and below are the link's */
-	struct link_queue *queue;
+	struct ring_op op; /* the link's */
 };
 
 enum link_event { LINK_READABLE, LINK_WRITABLE };
@@ -61,8 +60,7 @@ enum link_event { LINK_READABLE, LINK_WRITABLE };
 struct link_wait {
 	/* Once: the event may have come (0), or the wait was cancelled or failed (-errno). */
 	void (*ready)(struct link_wait *wait, int result);
-	struct ring_op op; /* this and below are the link's */
-	struct link_queue *queue;
+	struct ring_op op; /* the link's */
 };
 
 struct link_ops {

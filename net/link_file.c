@@ -14,6 +14,7 @@
 #include <poll.h>
 
 #include "base/bytes.h"
+#include "base/fd.h"
 
 static struct link_file *file_of(struct link_queue *queue)
 {
@@ -34,38 +35,40 @@ void link_file_init(struct link_file *file, struct link *link, unsigned index, i
 	};
 }
 
-/* The slot is given up with the last request, so that none goes to who has it next. */
-static void file_release(struct link_file *file)
+struct close_call {
+	struct worker_task task;
+	struct link_file *file;
+};
+
+static void close_run(struct worker_task *task)
 {
-	if (file->users || file->pending || file->slot < 0)
-		return;
+	struct link_file *file = container_of(task, struct close_call, task)->file;
+
 	worker_remove_file(file->worker, file->slot);
-	file->slot = -1;
+}
+
+/* From Linux 6.13 on the interface is free then, not only when the kernel has ended the ring. */
+void link_file_close(struct link_file *file)
+{
+	struct close_call call = { { close_run }, file };
+
+	if (file->slot >= 0 && file->worker->running)
+		worker_call(file->worker, &call.task);
+	fd_close(&file->fd);
 }
 
 int link_file_start(struct link_queue *queue, struct worker *worker)
 {
 	struct link_file *file = file_of(queue);
 
-	file->users++;
 	file->worker = worker;
-	if (file->slot < 0)
-		file->slot = worker_add_file(worker, file->fd);
-	return file->slot < 0 ? file->slot : 0;
+	return worker_keep_file(worker, &file->slot, file->fd);
 }
 
+/* The slot stays for the next start: a guest makes them at any pace. */
 void link_file_stop(struct link_queue *queue)
 {
-	struct link_file *file = file_of(queue);
-
-	file->users--;
-	file_release(file);
-}
-
-static void file_ended(struct link_file *file)
-{
-	file->pending--;
-	file_release(file);
+	(void)queue;
 }
 
 static void send_done(struct ring_op *op, int result, uint32_t cqe_flags)
@@ -73,7 +76,6 @@ static void send_done(struct ring_op *op, int result, uint32_t cqe_flags)
 	struct link_io *io = container_of(op, struct link_io, op);
 
 	(void)cqe_flags;
-	file_ended(file_of(io->queue));
 	if (result == -EINTR)
 		result = -EAGAIN;
 	else if (result == -EBADFD) /* what a tap says whose interface was deleted */
@@ -101,14 +103,7 @@ static void receive_done(struct ring_op *op, int result, uint32_t cqe_flags)
 	struct link_io *io = container_of(op, struct link_io, op);
 
 	(void)cqe_flags;
-	file_ended(file_of(io->queue));
 	io->done(io, receive_result(result));
-}
-
-static void file_arm(struct link_file *file, struct io_uring_sqe *sqe, struct ring_op *op)
-{
-	worker_arm(sqe, op);
-	file->pending++;
 }
 
 void link_file_send(struct link_queue *queue, struct link_io *io)
@@ -123,9 +118,8 @@ void link_file_send(struct link_queue *queue, struct link_io *io)
 	sqe = worker_sqe(file->worker);
 	io_uring_prep_writev2(sqe, file->slot, io->iov, io->iov_count, 0,
 			      file->nowait ? RWF_NOWAIT : 0);
-	io->queue = queue;
 	io->op.done = send_done;
-	file_arm(file, sqe, &io->op);
+	worker_arm(sqe, &io->op);
 }
 
 void link_file_receive(struct link_queue *queue, struct link_io *io)
@@ -146,9 +140,8 @@ void link_file_receive(struct link_queue *queue, struct link_io *io)
 	sqe = worker_sqe(file->worker);
 	io_uring_prep_readv2(sqe, file->slot, io->iov, io->iov_count, 0,
 			     io->may_wait ? 0 : RWF_NOWAIT);
-	io->queue = queue;
 	io->op.done = receive_done;
-	file_arm(file, sqe, &io->op);
+	worker_arm(sqe, &io->op);
 }
 
 static void wait_done(struct ring_op *op, int result, uint32_t cqe_flags)
@@ -156,7 +149,6 @@ static void wait_done(struct ring_op *op, int result, uint32_t cqe_flags)
 	struct link_wait *wait = container_of(op, struct link_wait, op);
 
 	(void)cqe_flags;
-	file_ended(file_of(wait->queue));
 	wait->ready(wait, result < 0 ? result : 0);
 }
 
@@ -172,9 +164,8 @@ void link_file_wait(struct link_queue *queue, struct link_wait *wait, enum link_
 	}
 	sqe = worker_sqe(file->worker);
 	io_uring_prep_poll_add(sqe, file->slot, event == LINK_READABLE ? POLLIN : POLLOUT);
-	wait->queue = queue;
 	wait->op.done = wait_done;
-	file_arm(file, sqe, &wait->op);
+	worker_arm(sqe, &wait->op);
 }
 
 void link_file_cancel_io(struct link_queue *queue, struct link_io *io)

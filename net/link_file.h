@@ -14,13 +14,14 @@ struct link_file {
 	bool nowait; /* the file knows RWF_NOWAIT: requests go through the ring, in batches */
 	/* The queue's worker only. */
 	struct worker *worker;
-	int slot;	  /* the fd among the worker's files, or -1 */
-	unsigned users;	  /* starts without their stop */
-	unsigned pending; /* operations in the ring */
+	int slot; /* the fd among the worker's files, from the first start on; else -1 */
 };
 
 /* Control thread. Finds out by a call on `fd` whether it knows RWF_NOWAIT (a tap: Linux 6.4). */
 void link_file_init(struct link_file *file, struct link *link, unsigned index, int fd);
+
+/* Control thread; nothing is in flight, and the worker runs or is no more. Closes the fd. */
+void link_file_close(struct link_file *file);
 
 /* See struct link_ops. */
 int link_file_start(struct link_queue *queue, struct worker *worker);

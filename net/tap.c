@@ -89,7 +89,7 @@ static void tap_destroy(struct link *link)
 	struct tap *tap = tap_of(link);
 
 	while (tap->file_count)
-		fd_close(&tap->files[--tap->file_count].fd);
+		link_file_close(&tap->files[--tap->file_count]);
 	free(tap);
 }
 

@@ -34,7 +34,7 @@ static struct wire_link *wire_of(struct link *link)
 static void wire_destroy(struct link *link)
 {
 	for (unsigned i = 0; i < link->queue_count; i++)
-		fd_close(&wire_of(link)->files[i].fd);
+		link_file_close(&wire_of(link)->files[i]);
 	free(wire_of(link));
 }
 

@@ -3,6 +3,7 @@
  * Frames through the network device: both ways, all sizes, buffers of every
  * shape, a full or an empty other side. The wire is a socket pair.
  */
+#include "tests/unit/file_updates.h"
 #include "tests/unit/net_rig.h"
 
 #include <fcntl.h>
@@ -713,6 +714,31 @@ static void serves_again_after_resets(void **state)
 	(void)state;
 }
 
+static void resets_leave_the_file_table_alone(void **state)
+{
+	struct rig *rig = rig_create(&(struct rig_config){ .pairs = 2 });
+	uint64_t mark = driver_mark(rig->driver);
+	const uint8_t off = 0;
+	unsigned before = 0;
+
+	(void)state;
+	for (unsigned i = 0; i <= file_updates_rounds(); i++) {
+		driver_rewind(rig->driver, mark);
+		driver_begin(rig->driver);
+		rx_post(rig, 0, 2, 1536);
+		rx_expect(rig, 0, 60, i); /* and what waits for the next frame is cut short */
+		transmit_one(rig, 60, 1);
+		/* The last queue to begin. */
+		assert_int_equal(control(rig, VIRTIO_NET_CTRL_RX, VIRTIO_NET_CTRL_RX_PROMISC,
+					 &off, sizeof(off)), VIRTIO_NET_OK);
+		if (!i)
+			before = file_updates();
+		driver_reset(rig->driver);
+	}
+	assert_int_equal(file_updates(), before);
+	rig_destroy(rig);
+}
+
 struct flood {
 	int wire;
 	_Atomic bool stop;
@@ -946,6 +972,7 @@ int main(void)
 		cmocka_unit_test(pauses_and_resumes),
 		cmocka_unit_test(reads_lone_frames_as_they_come),
 		cmocka_unit_test(serves_again_after_resets),
+		cmocka_unit_test(resets_leave_the_file_table_alone),
 		cmocka_unit_test(stands_a_flood),
 		cmocka_unit_test(keeps_checksums_from_who_refused_them),
 		cmocka_unit_test(keeps_segments_from_who_refused_them),
