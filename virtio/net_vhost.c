@@ -33,19 +33,8 @@ static int ring_watch(struct net_vhost_ring *ring, struct worker *worker)
 	int error;
 
 	event_fd_drain(ring->error_fd);
-	ring->error_slot = worker_add_file(worker, ring->error_fd);
-	if (ring->error_slot < 0)
-		return ring->error_slot;
-	error = worker_watch(worker, &ring->error_watch, ring->error_slot);
-	if (error)
-		worker_remove_file(worker, ring->error_slot);
-	return error;
-}
-
-static void ring_unwatch(struct net_vhost_ring *ring, struct worker *worker)
-{
-	worker_unwatch(worker, &ring->error_watch);
-	worker_remove_file(worker, ring->error_slot);
+	error = worker_keep_file(worker, &ring->error_slot, ring->error_fd);
+	return error ? error : worker_watch(worker, &ring->error_watch, ring->error_slot);
 }
 
 /* As negotiated; and where a tap has no headers, vhost-net takes them off and puts them on. */
@@ -80,7 +69,7 @@ static int net_vhost_begin(struct virtqueue *queue)
 	error = vhost_net_start(&net->vhost->vhost, queue->index, &rings, ring_features(net),
 				link->link->ops->vhost_fd(link));
 	if (error)
-		ring_unwatch(ring, queue->worker);
+		worker_unwatch(queue->worker, &ring->error_watch);
 	return error;
 }
 
@@ -89,7 +78,7 @@ static void net_vhost_end(struct virtqueue *queue)
 	struct net *net = net_of(queue->device);
 	int place = vhost_net_stop(&net->vhost->vhost, queue->index);
 
-	ring_unwatch(ring_of(queue), queue->worker);
+	worker_unwatch(queue->worker, &ring_of(queue)->error_watch);
 	/* All that it took it has used: a pause goes on from there. */
 	if (place >= 0)
 		queue->next_avail = queue->next_used = (uint16_t)place;
@@ -127,6 +116,7 @@ static int rings_init(struct net_vhost *vhost, struct net *net)
 		struct net_vhost_ring *ring = &vhost->rings[i];
 
 		ring->net = net;
+		ring->error_slot = -1;
 		ring->error_watch.ready = ring_failed;
 		ring->error_fd = event_fd_create();
 		if (ring->error_fd < 0)

@@ -17,7 +17,7 @@ struct net;
 struct net_vhost_ring {
 	struct net *net;
 	int error_fd; /* the kernel has given up on the ring */
-	int error_slot;
+	int error_slot; /* among the worker's files, from the first start on; else -1 */
 	struct fd_watch error_watch;
 };
 

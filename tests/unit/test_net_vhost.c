@@ -3,12 +3,14 @@
  * vhost=on: what the kernel is told and when, and what it says back. The calls of
  * /dev/vhost-net are played here.
  */
+#include "tests/unit/file_updates.h"
 #include "tests/unit/net_rig.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/vhost.h>
 #include <poll.h>
+#include <sched.h>
 #include <stdarg.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -251,6 +253,26 @@ static void test_hands_over_and_takes_back(void **state)
 	rig_destroy(rig);
 }
 
+static void test_resets_leave_the_file_table_alone(void **state)
+{
+	struct rig *rig = rig_create(&(struct rig_config){ .vhost = true });
+	uint64_t mark = driver_mark(rig->driver);
+	unsigned before = 0;
+
+	(void)state;
+	for (unsigned i = 0; i <= file_updates_rounds(); i++) {
+		driver_rewind(rig->driver, mark);
+		driver_begin(rig->driver);
+		while (fake.rings[0].backend < 0 || fake.rings[1].backend < 0)
+			sched_yield();
+		if (!i)
+			before = file_updates();
+		driver_reset(rig->driver);
+	}
+	assert_int_equal(file_updates(), before);
+	rig_destroy(rig);
+}
+
 static void test_tap_without_headers(void **state)
 {
 	struct rig *rig = rig_begin(&(struct rig_config){ .vhost = true, .bare = true });
@@ -373,6 +395,7 @@ int main(void)
 		cmocka_unit_test_setup(test_opening, setup),
 		cmocka_unit_test_setup(test_offers_what_both_can, setup),
 		cmocka_unit_test_setup(test_hands_over_and_takes_back, setup),
+		cmocka_unit_test_setup(test_resets_leave_the_file_table_alone, setup),
 		cmocka_unit_test_setup(test_tap_without_headers, setup),
 		cmocka_unit_test_setup(test_pause_goes_on_where_it_was, setup),
 		cmocka_unit_test_setup(test_refusal_breaks_the_device, setup),
