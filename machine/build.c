@@ -33,7 +33,7 @@ static bool is_ignored(int number)
 /*
  * The signals that the control thread reads; blocked everywhere else: all that
  * would end the process but for faults and SIGQUIT, which is left to who wants it
- * dead at once, with a core. The first real-time one is vCPUs' own.
+ * dead at once. The first real-time one is vCPUs' own.
  */
 static void signals_choose(sigset_t *set)
 {
@@ -60,7 +60,8 @@ static int signals_open(struct machine *machine)
 	/* A write that finds no reader or no room must be an error, not our end. */
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGXFSZ, SIG_IGN);
-	pthread_sigmask(SIG_BLOCK, &set, &machine->old_signals);
+	/* For good: one that comes while the machine ends must not take the place of its status. */
+	pthread_sigmask(SIG_BLOCK, &set, NULL);
 	machine->signal_fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
 	if (machine->signal_fd < 0)
 		return fail_host(errno, "machine: signalfd: %s; raise the limit of open files "
@@ -345,5 +346,4 @@ void machine_destroy(struct machine *machine)
 	request_line_destroy(&machine->requests);
 	sandbox_destroy(&machine->sandbox);
 	fd_close(&machine->signal_fd);
-	pthread_sigmask(SIG_SETMASK, &machine->old_signals, NULL);
 }

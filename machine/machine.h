@@ -52,7 +52,6 @@ struct machine {
 	struct control_handler control_handler;
 	struct control *socket;
 	int signal_fd;
-	sigset_t old_signals;
 	struct fd_watch request_watch, signal_watch;
 	struct worker_timer stop_timer;
 };
