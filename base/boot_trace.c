@@ -102,20 +102,20 @@ static enum boot_mark next_mark(const struct boot_trace *trace, enum boot_mark l
 	return next;
 }
 
-void boot_trace_print(const struct boot_trace *trace, FILE *out)
+void boot_trace_print(const struct boot_trace *trace, void (*say)(const char *format, ...))
 {
 	uint64_t start_ns, before_ns;
 
 	if (!trace)
 		return;
 	start_ns = before_ns = trace->at_ns[BOOT_EXEC];
-	fprintf(out, "ringvm: ms from execve, and from the line before:\n");
+	say("ms from execve, and from the line before:");
 	for (enum boot_mark mark = next_mark(trace, BOOT_MARKS); mark != BOOT_MARKS;
 	     mark = next_mark(trace, mark)) {
 		uint64_t at_ns = trace->at_ns[mark];
 
-		fprintf(out, "ringvm: %11.3f %11.3f  %s\n", (double)(at_ns - start_ns) / 1e6,
-			(double)(at_ns - before_ns) / 1e6, names[mark]);
+		say("%11.3f %11.3f  %s", (double)(at_ns - start_ns) / 1e6,
+		    (double)(at_ns - before_ns) / 1e6, names[mark]);
 		before_ns = at_ns;
 	}
 }

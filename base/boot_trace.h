@@ -9,7 +9,6 @@
 
 #include <stddef.h>
 #include <stdint.h>
-#include <stdio.h>
 
 enum boot_mark {
 	BOOT_EXEC,
@@ -44,9 +43,9 @@ struct boot_text {
 uint64_t boot_trace_now_ns(void);
 
 /*
- * First thing in main(), and cheap. execve was as long ago as the process has
+ * First thing in the command, and cheap. execve was as long ago as the process has
  * used a processor: what it waited for until now, such as a read of the program
- * from disk, is not seen.
+ * from disk, is not seen, and what it did before execve, in place of a shell, is.
  */
 void boot_trace_begin(struct boot_trace *trace);
 
@@ -57,8 +56,8 @@ void boot_trace_set(struct boot_trace *trace, enum boot_mark mark);
 void boot_trace_read(struct boot_trace *trace, enum boot_mark mark, struct boot_text *text,
 		     const void *bytes, size_t count);
 
-/* The marks that were reached, in order of time. NULL prints nothing. */
-void boot_trace_print(const struct boot_trace *trace, FILE *out);
+/* The marks that were reached, in order of time, a line each. Of NULL there are none. */
+void boot_trace_print(const struct boot_trace *trace, void (*say)(const char *format, ...));
 
 static inline void boot_trace_mark(struct boot_trace *trace, enum boot_mark mark)
 {

@@ -77,7 +77,8 @@ static void log_line(enum log_level level, time_t wait_s, const char *suffix, co
 
 	if (!log_enabled(level))
 		return;
-	if (!has_room(wait_s)) {
+	/* Who has not read for that long is not waited for again. */
+	if (!has_room(lost ? 0 : wait_s)) {
 		lost++;
 		errno = saved;
 		return;
@@ -119,6 +120,11 @@ void log_info(const char *format, ...)
 void log_debug(const char *format, ...)
 {
 	LOG_ARGS(LOG_LEVEL_DEBUG, LOG_WAIT_S, NULL);
+}
+
+void log_say(const char *format, ...)
+{
+	LOG_ARGS(LOG_LEVEL_ERROR, LOG_WAIT_S, NULL);
 }
 
 int fail(int error, const char *format, ...)

@@ -32,6 +32,8 @@ bool log_enabled(enum log_level level);
 
 void log_warning(const char *format, ...) LOG_PRINTF(1, 2);
 void log_info(const char *format, ...) LOG_PRINTF(1, 2);
+/* What the user has asked for: at every level. */
+void log_say(const char *format, ...) LOG_PRINTF(1, 2);
 void log_debug(const char *format, ...) LOG_PRINTF(1, 2);
 
 /* Logs the message as it stands, at error level; returns -error. */

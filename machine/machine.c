@@ -340,7 +340,7 @@ int machine_run(const struct machine_config *config)
 		machine_abandon(&machine);
 	/* Whoever waits for the name finds disks and cards free as well. */
 	control_destroy(machine.socket);
-	boot_trace_print(config->trace, stderr);
+	boot_trace_print(config->trace, log_say);
 	if (!quiet)
 		_exit(machine.exit_status);
 	return machine.exit_status;
