@@ -48,7 +48,7 @@ const struct syscall_list arch_vcpu_calls = { vcpu_calls, ARRAY_SIZE(vcpu_calls)
 const struct syscall_list arch_reset_calls = { reset_calls, ARRAY_SIZE(reset_calls) };
 
 /*
- * As small as the machine allows: fewer bits are fewer levels of KVM's tables
+ * As small as the machine allows, from 40 on: fewer bits are fewer levels of KVM's tables
  * to walk. The window of 64-bit BARs shall be as large as everything below it.
  */
 static unsigned physical_bits(uint64_t memory_bytes, unsigned most)

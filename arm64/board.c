@@ -38,7 +38,7 @@ struct board {
 	struct boot_files files;
 	uint64_t *mpidrs;
 	unsigned granules; /* GRANULE_* of the processors */
-	bool tree_dumped;
+	bool told; /* what a start says and writes; not again at a restart of the guest */
 	struct pci_window window64;
 	struct board_irq irqs[IRQS];
 	struct serial *serial;
@@ -91,7 +91,7 @@ static int read_vcpus(struct board *board)
 			return error;
 	}
 	if (ioctl(vm->vcpus[0].fd, KVM_GET_ONE_REG, &reg))
-		return fail_host_errno("vcpu 0: ID_AA64MMFR0_EL1");
+		return fail_host_errno("vcpu0: read its ID_AA64MMFR0_EL1");
 	board->granules = kernel_image_granules(mmfr0);
 	return 0;
 }
@@ -296,10 +296,8 @@ static int write_tree(struct board *board, struct device_tree_config *config,
 	bytes = device_tree_write(config, tree, room);
 	if (bytes < 0)
 		return bytes;
-	/* At a restart of the guest no file can be opened. */
-	if (!options->dump_dtb_path || board->tree_dumped)
+	if (!options->dump_dtb_path || board->told)
 		return 0;
-	board->tree_dumped = true;
 	return dump_tree(options->dump_dtb_path, tree, (size_t)bytes);
 }
 
@@ -326,8 +324,12 @@ int board_boot(struct board *board)
 	struct kernel_places places;
 	int error = kernel_load(&kernel, &places);
 
+	if (!error && places.flat && !board->told)
+		log_info("%s: %s: no arm64 Image: run as a flat binary", board->files.kernel.role,
+			 board->files.kernel.path);
 	if (!error)
 		error = write_tree(board, &tree, &places);
+	board->told = true;
 	return error ? error : vcpu_regs_enter(&vm->vcpus[0], &(struct kernel_entry){
 		.pc_gpa = places.kernel_gpa,
 		.device_tree_gpa = places.tree_gpa,

@@ -8,6 +8,7 @@
 #include "arm64/gic.h"
 
 #include <linux/kvm.h>
+#include <string.h>
 
 #include "arm64/gic_attribute.h"
 #include "arm64/layout.h"
@@ -102,7 +103,7 @@ static int lower_pins(struct vm *vm)
 
 		error = kvm_call(&vm->kvm, KVM_IRQ_LINE, &pin);
 	}
-	return error < 0 ? fail_host(-error, "GIC: lower its pins") : 0;
+	return error < 0 ? fail_host(-error, "GIC: lower its pins: %s", strerror(-error)) : 0;
 }
 
 static int reset_distributor(const struct gic *gic)

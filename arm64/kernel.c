@@ -47,6 +47,7 @@ static int load_kernel(const struct kernel_config *config, struct kernel_places 
 			    file->role, file->path, image.memory_bytes / KIB, image.text_offset,
 			    config->memory_bytes / KIB);
 	places->kernel_gpa = LAYOUT_RAM_GPA + image.text_offset;
+	places->flat = image.flat;
 	gap->start = align_up(places->kernel_gpa + image.memory_bytes, ALIGNMENT);
 	gap->end = LAYOUT_RAM_GPA + align_down(config->memory_bytes, ALIGNMENT);
 	return boot_file_load(file, 0, config->memory, places->kernel_gpa, file->size_bytes);

@@ -7,6 +7,7 @@
 #ifndef ARM64_KERNEL_H
 #define ARM64_KERNEL_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "boot/boot_file.h"
@@ -23,6 +24,7 @@ struct kernel_config {
 /* What ends up where; none of them shares a byte with another. */
 struct kernel_places {
 	uint64_t kernel_gpa; /* where it is entered */
+	bool flat;	     /* the kernel is no Image */
 	uint64_t initrd_gpa, initrd_bytes; /* 0: none */
 	uint64_t tree_gpa;   /* room for tree_bytes */
 };

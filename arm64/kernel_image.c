@@ -132,8 +132,7 @@ static int open_flat(struct kernel_image *image, const struct boot_file *file)
 		if (boot_file_has(file, no_images[i].offset, no_images[i].bytes,
 				  no_images[i].length))
 			return refuse(file, no_images[i].what);
-	log_info("%s: %s: no arm64 Image: run as a flat binary", file->role, file->path);
-	*image = (struct kernel_image){ TEXT_OFFSET_OLD, file->size_bytes };
+	*image = (struct kernel_image){ TEXT_OFFSET_OLD, file->size_bytes, true };
 	return 0;
 }
 

@@ -8,6 +8,7 @@
 #ifndef ARM64_KERNEL_IMAGE_H
 #define ARM64_KERNEL_IMAGE_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "boot/boot_file.h"
@@ -20,6 +21,7 @@
 struct kernel_image {
 	uint64_t text_offset;  /* from a base aligned to 2 MiB */
 	uint64_t memory_bytes; /* from there on, for the file and what follows it; never less */
+	bool flat;	       /* a file without the header of an Image */
 };
 
 /* GRANULE_* out of ID_AA64MMFR0_EL1. */

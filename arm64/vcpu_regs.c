@@ -7,6 +7,7 @@
 #include <linux/kvm.h>
 #include <stddef.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/ioctl.h>
 
 #include "base/bytes.h"
@@ -61,7 +62,8 @@ int vcpu_regs_mpidr(const struct vcpu *vcpu, uint64_t *mpidr)
 	int error = get(vcpu, MPIDR_EL1, mpidr);
 
 	if (error)
-		return fail_host(-error, "vcpu%u: read its MPIDR", vcpu->index);
+		return fail_host(-error, "vcpu%u: read its MPIDR: %s", vcpu->index,
+				 strerror(-error));
 	*mpidr &= MPIDR_AFFINITY;
 	return 0;
 }
