@@ -63,6 +63,9 @@ static int mac_parse(const char *text, struct option_mac *mac)
 	unsigned byte[6];
 	int length = 0;
 
+	/* sscanf() would take blanks and signs as well. */
+	if (text[strspn(text, "0123456789abcdefABCDEF:")])
+		return -EINVAL;
 	if (sscanf(text, "%2x:%2x:%2x:%2x:%2x:%2x%n", &byte[0], &byte[1], &byte[2], &byte[3],
 		   &byte[4], &byte[5], &length) != 6 || text[length])
 		return -EINVAL;
