@@ -42,7 +42,7 @@ struct option_key {
  * Reads `text` into the zeroed or preset `options`: a key that is not given
  * keeps what is there (but an OPTION_INT_FD that is 0 becomes -1 first), and one
  * that is given twice is refused. `what` names the option in messages ("--disk").
- * A comma inside a value is written ",,". Returns 0, or -EINVAL after one message.
+ * A comma inside a value is written ",,". Returns 0 or a failure, logged once.
  */
 int options_parse(const char *what, const char *text, const struct option_key *keys,
 		  void *options);

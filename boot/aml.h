@@ -39,7 +39,7 @@ struct aml_block aml_else_begin(struct acpi_writer *writer);
 struct aml_block aml_resources_begin(struct acpi_writer *writer); /* ResourceTemplate */
 void aml_end(struct acpi_writer *writer, struct aml_block block);
 
-/* An operation region, and a field list of one field of `bits` from its start. */
+/* An operation region, and a field list of one field of 32 bits from its start. */
 void aml_region(struct acpi_writer *writer, const char *name, enum acpi_space space,
 		uint64_t address, uint64_t bytes);
 void aml_field_u32(struct acpi_writer *writer, const char *region, const char *field);

@@ -90,7 +90,7 @@ static int memory_backing_set(struct machine_config *config, const char *value)
 			    "hugetlb=SIZE", value);
 	if (size && (option_size_parse(size, 1, &backing->page_bytes) ||
 		     backing->page_bytes < 64 * KIB ||
-		     (backing->page_bytes & (backing->page_bytes - 1))))
+		     !is_power_of_two(backing->page_bytes)))
 		return fail(EINVAL, "--memory-backing: '%s': expected the size of a huge page, "
 			    "such as 2M or 1G", size);
 	return 0;

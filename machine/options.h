@@ -11,7 +11,7 @@
 
 #include "machine/config.h"
 
-/* argv[0] is the command's name. 0 or -EINVAL after one message. */
+/* argv[0] is the command's name. 0 or a failure, logged once. */
 int machine_options_parse(struct machine_config *config, int argc, char **argv);
 
 /* Which architecture alone has an option of this name, as its name is written; or NULL. */
