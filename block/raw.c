@@ -22,7 +22,7 @@
 #define RAW_BUFFERS 16
 #define RAW_BUFFER_BYTES (64 * KIB)
 #define RAW_ZEROES_BYTES MIB /* of the host's zero page, mapped over and over */
-#define RAW_TRANSFER_MAX GIB /* the kernel moves less than 2 GiB at once */
+#define RAW_TRANSFER_MAX GIB /* the kernel moves less than 2 GiB at once, and then no whole block */
 #define RAW_NOW_MAX (4 * MIB) /* a worker copies at once: a millisecond or so */
 #define RAW_RETRIES 8	     /* of the same step, without progress */
 
@@ -76,6 +76,19 @@ static void iovec_advance(struct image_io *io, size_t length)
 		io->iov->iov_base = (uint8_t *)io->iov->iov_base + length;
 		io->iov->iov_len -= length;
 	}
+}
+
+/* How many of the parts that are left are no more than `bytes_max` together. */
+static unsigned iovec_within(const struct image_io *io, uint64_t bytes_max)
+{
+	uint64_t bytes = 0;
+	unsigned count = 0;
+
+	if (io->length - io->moved <= bytes_max)
+		return io->iov_count;
+	while (count < io->iov_count && bytes + io->iov[count].iov_len <= bytes_max)
+		bytes += io->iov[count++].iov_len;
+	return count;
 }
 
 /* Kernels differ in what they ask of a part's length: whole blocks please all of them. */
@@ -193,15 +206,16 @@ static void raw_prepare_transfer(struct io_uring_sqe *sqe, const struct image_io
 	const int slot = io->lane->slot;
 	const uint64_t offset = io->offset + io->moved;
 	const unsigned length = (unsigned)min_u64(io->iov->iov_len, RAW_TRANSFER_MAX);
+	const unsigned count = iovec_within(io, RAW_TRANSFER_MAX);
 
-	if (io->verb == IMAGE_WRITE && io->iov_count == 1)
+	if (io->verb == IMAGE_WRITE && count <= 1)
 		io_uring_prep_write(sqe, slot, io->iov->iov_base, length, offset);
 	else if (io->verb == IMAGE_WRITE)
-		io_uring_prep_writev(sqe, slot, io->iov, io->iov_count, offset);
-	else if (io->iov_count == 1)
+		io_uring_prep_writev(sqe, slot, io->iov, count, offset);
+	else if (count <= 1)
 		io_uring_prep_read(sqe, slot, io->iov->iov_base, length, offset);
 	else
-		io_uring_prep_readv(sqe, slot, io->iov, io->iov_count, offset);
+		io_uring_prep_readv(sqe, slot, io->iov, count, offset);
 }
 
 static void raw_prepare_bounce(struct io_uring_sqe *sqe, const struct image_io *io)
@@ -226,12 +240,9 @@ static int raw_move_now(const struct image_io *io)
 	const int flags = io->durable ? RWF_DSYNC : 0;
 	struct iovec front = { io->iov->iov_base, RAW_NOW_MAX };
 	const struct iovec *iov = io->iov;
-	uint64_t bytes = 0;
-	unsigned count = 0;
+	unsigned count = iovec_within(io, RAW_NOW_MAX);
 	ssize_t result;
 
-	while (count < io->iov_count && bytes + iov[count].iov_len <= RAW_NOW_MAX)
-		bytes += iov[count++].iov_len;
 	if (!count) {
 		iov = &front;
 		count = 1;
