@@ -98,8 +98,8 @@ struct image_io {
 	struct image_io *next_waiting; /* in one of the lane's lines */
 	uint8_t *bounce;
 	uint64_t moved; /* bytes, counting from offset */
-	uint8_t step;	/* enum raw_step */
-	uint8_t retries;
+	unsigned losses; /* of the lane, when it began */
+	uint8_t step, retries; /* enum raw_step */
 };
 
 /* Who waits for the same, in order. */
@@ -120,6 +120,7 @@ struct image_lane {
 	struct worker_job rest_job;
 	struct image_line syncing;	/* share the sync that is in flight, the first one's */
 	struct image_line sync_line;	/* for the next one */
+	unsigned losses;		/* syncs that failed */
 	bool no_punch, no_zero_range; /* learnt: this file can't */
 };
 

@@ -328,7 +328,8 @@ static void raw_rest(struct image_io *io)
  * The kernel reports what the page cache lost once to each open file, to whoever
  * of several syncs asks first, which need not be the one whose data it was. So a
  * lane has an open file of its own and one sync in flight on it, and whoever
- * waited for it when it began shares what became of it.
+ * waited for it when it began shares what became of it. A write that began before
+ * a sync failed may be what that one has lost, though its own finds nothing to do.
  */
 static void raw_sync(struct image_io *io)
 {
@@ -350,8 +351,10 @@ static void raw_synced(struct image_lane *lane, int result)
 	struct image_io *io = lane->syncing.first, *next;
 
 	/* Final: a second try would succeed. */
-	if (result < 0)
+	if (result < 0) {
 		raw_lost(image);
+		lane->losses++;
+	}
 	line_init(&lane->syncing);
 	while ((next = line_take(&lane->sync_line)))
 		line_add(&lane->syncing, next);
@@ -361,7 +364,7 @@ static void raw_synced(struct image_lane *lane, int result)
 		next = io->next_waiting;
 		if (result < 0)
 			raw_fail(io, -result);
-		else if (io->verb == IMAGE_FLUSH && image->lost)
+		else if (io->verb == IMAGE_FLUSH ? image->lost : io->losses != lane->losses)
 			raw_fail(io, EIO);
 		else
 			raw_end(io, 0);
@@ -473,6 +476,7 @@ void raw_submit(struct image_lane *lane, struct image_io *io)
 	io->op.done = raw_done;
 	io->bounce = NULL;
 	io->moved = 0;
+	io->losses = lane->losses;
 	io->retries = 0;
 	switch (io->verb) {
 	case IMAGE_READ:
