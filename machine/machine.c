@@ -334,14 +334,16 @@ int machine_run(const struct machine_config *config)
 	terminal_restore();
 	control_close(machine.socket);
 	quiet = outputs_close(&machine) && quiet;
-	if (quiet)
-		machine_destroy(&machine);
-	else
+	if (!quiet) {
+		/* What hangs may do so for ever, and what is given back first hang as well. */
+		control_destroy(machine.socket);
 		machine_abandon(&machine);
+		boot_trace_print(config->trace, log_say);
+		_exit(machine.exit_status);
+	}
+	machine_destroy(&machine);
 	/* Whoever waits for the name finds disks and cards free as well. */
 	control_destroy(machine.socket);
 	boot_trace_print(config->trace, log_say);
-	if (!quiet)
-		_exit(machine.exit_status);
 	return machine.exit_status;
 }
