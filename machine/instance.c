@@ -37,16 +37,11 @@ static void directory_path(char *path, size_t size)
 {
 	const char *runtime = getenv("XDG_RUNTIME_DIR");
 	unsigned user = geteuid();
-	char login[32];
 
-	/* What a login sets the variable to; sudo, cron and --user leave the variable out. */
-	snprintf(login, sizeof(login), "/run/user/%u", user);
 	if (runtime && runtime[0] == '/')
 		snprintf(path, size, "%s/ringvm", runtime);
 	else if (!user)
 		snprintf(path, size, "/run/ringvm");
-	else if (!directory_check(login))
-		snprintf(path, size, "%s/ringvm", login);
 	else
 		snprintf(path, size, "/tmp/ringvm-%u", user);
 }

@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The names of running machines: one locked file each, in the user's runtime
- * directory ($XDG_RUNTIME_DIR/ringvm; without it /run/ringvm for root, for others
- * /run/user/UID/ringvm if they have /run/user/UID, else /tmp/ringvm-UID). The
- * lock, not the file, is the name: it goes with the process, whatever ends it.
- * Any thread, no state.
+ * directory ($XDG_RUNTIME_DIR/ringvm, or /run/ringvm for root, or
+ * /tmp/ringvm-UID). The lock, not the file, is the name: it goes with the
+ * process, whatever ends it. Any thread, no state.
  */
 #ifndef MACHINE_INSTANCE_H
 #define MACHINE_INSTANCE_H

@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <limits.h>
 #include <linux/capability.h>
 #include <linux/if_tun.h>
 #include <linux/io_uring.h>
@@ -317,36 +318,66 @@ static int may_remove(const struct directories *directories)
 
 /* ---- Privileges ---- */
 
-/* Root's would be no place for the user's names, nor where the user looks for them. */
-static void runtime_directory_leave(uid_t user)
+static bool is_users(const char *directory, uid_t user)
 {
-	const char *path = getenv("XDG_RUNTIME_DIR");
 	struct stat status;
 
-	if (path && (stat(path, &status) || status.st_uid != user))
-		unsetenv("XDG_RUNTIME_DIR");
+	return !stat(directory, &status) && S_ISDIR(status.st_mode) && status.st_uid == user;
 }
 
 /*
- * What was made as root, for root alone, becomes the user's. Who may write to its
- * directory could have put something else in its place: it is looked at once, and
- * what has another name elsewhere, or is no socket of root's, stays as it is.
+ * Root's would be no place for the user's names, nor where the user looks for
+ * them: that is where a login has the variable point, if there is one.
+ */
+static void runtime_directory_leave(uid_t user)
+{
+	const char *path = getenv("XDG_RUNTIME_DIR");
+	char login[32];
+
+	snprintf(login, sizeof(login), "/run/user/%u", (unsigned)user);
+	if (path && is_users(path, user))
+		return;
+	if (is_users(login, user))
+		setenv("XDG_RUNTIME_DIR", login, 1);
+	else
+		unsetenv("XDG_RUNTIME_DIR");
+}
+
+/* No directory on the way to `path`, which is absolute, can be put elsewhere but by root. */
+static bool is_roots_way(char *path)
+{
+	struct stat status;
+
+	for (char *slash = path; slash; slash = strchr(slash + 1, '/')) {
+		char end = slash[1];
+		bool safe;
+
+		slash[1] = '\0'; /* with the slash: a directory */
+		safe = !lstat(path, &status) && S_ISDIR(status.st_mode) && !status.st_uid &&
+		       (!(status.st_mode & 022) || (status.st_mode & S_ISVTX));
+		slash[1] = end;
+		if (!safe)
+			return false;
+	}
+	return true;
+}
+
+/*
+ * What was made as root, for root alone, becomes the user's; but not where anybody
+ * else could have put something of root's in its place, such as the user, whose
+ * directory it is in. It has one name, as it was just made.
  */
 static int socket_give(const char *path, const struct passwd *user)
 {
-	int fd = open(path, O_PATH | O_NOFOLLOW | O_CLOEXEC), error = 0;
+	char real[PATH_MAX];
 	struct stat status;
 
-	if (fd < 0)
+	if (!realpath(path, real))
 		return -errno;
-	if (fstat(fd, &status))
-		error = -errno;
-	else if (!S_ISSOCK(status.st_mode) || status.st_uid != geteuid() || status.st_nlink != 1)
-		error = -EPERM;
-	else if (fchownat(fd, "", user->pw_uid, user->pw_gid, AT_EMPTY_PATH))
-		error = -errno;
-	close(fd);
-	return error;
+	if (!is_roots_way(real) || lstat(real, &status) || !S_ISSOCK(status.st_mode) ||
+	    status.st_uid != geteuid() || status.st_nlink != 1)
+		return -EPERM;
+	return lchown(real, user->pw_uid, user->pw_gid) ? -errno : 0;
 }
 
 static void sockets_give(const struct machine_config *config, const struct passwd *user)
@@ -358,7 +389,8 @@ static void sockets_give(const struct machine_config *config, const struct passw
 
 		if (error)
 			log_warning("--user: %s: make this socket the user's: %s; only root can "
-				    "connect to it", path, strerror(-error));
+				    "connect to it%s", path, strerror(-error), error == -EPERM ?
+				    ": name it in /run, /tmp or another of root's" : "");
 	}
 }
 
