@@ -254,6 +254,9 @@ static int call_fail(int error, const char *name, pid_t pid, const char *what)
 {
 	if (has_ended(name, pid))
 		return -ESRCH;
+	if (error == ENOENT || error == ECONNREFUSED)
+		return fail_host(error, "name '%s': it has no control socket; press its power "
+				 "button with 'kill %d'", name, (int)pid);
 	if (error == EAGAIN) /* as sockets tell it */
 		error = ETIMEDOUT;
 	return fail_host(error, "name '%s': %s: %s; its process (pid %d) may hang or be stopped: "

@@ -326,7 +326,7 @@ static void test_call_of_one_that_ends(void **state)
 	worker_destroy(&mine);
 	assert_int_equal(instance_socket("leaving", &address), 0);
 	unlink(address.sun_path);
-	snprintf(text, sizeof(text), "may hang or be stopped: let it go on with 'kill -CONT %d'",
+	snprintf(text, sizeof(text), "it has no control socket; press its power button with 'kill %d'",
 		 (int)getpid());
 	message_begin();
 	error = control_call("leaving", getpid(), "status", reply, sizeof(reply));
