@@ -23,9 +23,11 @@ struct syscall_rule {
 };
 
 #define SYSCALL_ALWAYS(name) { .number = SYS_##name }
-#define SYSCALL_IF_EQUAL(name, index, wanted) \
+#define SYSCALL_IF_EQUAL(name, index, wanted) SYSCALL_IF_EQUAL_BUT(name, index, 0, wanted)
+/* The ignored bits may be set or clear. */
+#define SYSCALL_IF_EQUAL_BUT(name, index, ignored, wanted) \
 	{ .number = SYS_##name, .conditional = true, .argument = (index), \
-	  .mask = UINT32_MAX, .value = (uint32_t)(wanted) }
+	  .mask = ~(uint32_t)(ignored), .value = (uint32_t)(wanted) }
 #define SYSCALL_IF_CLEAR(name, index, bits) \
 	{ .number = SYS_##name, .conditional = true, .argument = (index), .mask = (bits) }
 

@@ -49,6 +49,15 @@
 #define TERMIOS2_GET 0x802c542a
 #define TERMIOS2_SET 0x402c542b
 
+/*
+ * liburing from 2.4 on, on Linux from 6.3 on, names a ring by its registered number
+ * once that is known, which this bit says; the headers may be older. The kernel
+ * takes it off before it looks at what the ring's restrictions allow.
+ */
+#define RING_BY_NUMBER (UINT32_C(1) << 31)
+#define RING_REGISTER(operation) \
+	SYSCALL_IF_EQUAL_BUT(io_uring_register, 1, RING_BY_NUMBER, operation)
+
 #define LIST(rules) { rules, ARRAY_SIZE(rules) }
 
 /* ---- The lists ---- */
@@ -67,11 +76,11 @@ static const struct syscall_rule vcpu_calls[] = {
 
 static const struct syscall_rule worker_calls[] = {
 	SYSCALL_ALWAYS(io_uring_enter),
-	SYSCALL_IF_EQUAL(io_uring_register, 1, IORING_REGISTER_FILES_UPDATE),
-	SYSCALL_IF_EQUAL(io_uring_register, 1, IORING_REGISTER_ENABLE_RINGS),
-	SYSCALL_IF_EQUAL(io_uring_register, 1, IORING_REGISTER_RING_FDS),
-	SYSCALL_IF_EQUAL(io_uring_register, 1, IORING_UNREGISTER_RING_FDS),
-	SYSCALL_IF_EQUAL(io_uring_register, 1, IORING_REGISTER_IOWQ_AFF),
+	RING_REGISTER(IORING_REGISTER_FILES_UPDATE),
+	RING_REGISTER(IORING_REGISTER_ENABLE_RINGS),
+	RING_REGISTER(IORING_REGISTER_RING_FDS),
+	RING_REGISTER(IORING_UNREGISTER_RING_FDS),
+	RING_REGISTER(IORING_REGISTER_IOWQ_AFF),
 	/* Disks in memory; frames where the ring can't; random numbers; clients of consoles. */
 	SYSCALL_ALWAYS(preadv2),
 	SYSCALL_ALWAYS(pwritev2),
@@ -109,8 +118,8 @@ static const struct syscall_rule vhost_calls[] = {
  */
 static const struct syscall_rule control_calls[] = {
 	SYSCALL_ALWAYS(io_uring_enter),
-	SYSCALL_IF_EQUAL(io_uring_register, 1, IORING_REGISTER_FILES_UPDATE),
-	SYSCALL_IF_EQUAL(io_uring_register, 1, IORING_UNREGISTER_RING_FDS),
+	RING_REGISTER(IORING_REGISTER_FILES_UPDATE),
+	RING_REGISTER(IORING_UNREGISTER_RING_FDS),
 	SYSCALL_ALWAYS(read), /* signals, event counters */
 	SYSCALL_ALWAYS(accept4),
 	SYSCALL_ALWAYS(recvfrom),

@@ -217,6 +217,9 @@ static void test_never(void **state)
 	setup_end(&setup);
 }
 
+/* How a newer liburing names a ring by its registered number. */
+#define RING_BY_NUMBER (UINT64_C(1) << 31)
+
 /* Of calls that some arguments get through: for whom, and with which value of which. */
 static const struct argument_rule {
 	unsigned number, kinds;
@@ -257,7 +260,14 @@ static const struct argument_rule {
 	{ SYS_prctl, 0, 0, PR_SET_MM },
 	{ SYS_prctl, 0, 0, PR_SET_SECCOMP },
 	{ SYS_io_uring_register, WORKER | CONTROL, 1, IORING_REGISTER_FILES_UPDATE },
+	{ SYS_io_uring_register, WORKER | CONTROL, 1,
+	  RING_BY_NUMBER | IORING_REGISTER_FILES_UPDATE },
 	{ SYS_io_uring_register, WORKER, 1, IORING_REGISTER_ENABLE_RINGS },
+	{ SYS_io_uring_register, WORKER | CONTROL, 1,
+	  RING_BY_NUMBER | IORING_UNREGISTER_RING_FDS },
+	{ SYS_io_uring_register, WORKER, 1, RING_BY_NUMBER | IORING_REGISTER_IOWQ_AFF },
+	{ SYS_io_uring_register, 0, 1, RING_BY_NUMBER | IORING_REGISTER_BUFFERS },
+	{ SYS_io_uring_register, 0, 1, RING_BY_NUMBER | IORING_REGISTER_RESTRICTIONS },
 	{ SYS_fcntl, CONTROL, 1, F_OFD_SETLK },
 	{ SYS_fcntl, 0, 1, F_SETFL },
 	{ SYS_fcntl, 0, 1, F_DUPFD },
