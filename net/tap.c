@@ -189,7 +189,8 @@ static int file_add(struct tap *tap, const struct tap_config *config, int fd)
 	struct link *link = &tap->link;
 	unsigned index = tap->file_count++;
 
-	tap->files[index].fd = fd;
+	link_file_init(&tap->files[index], link, index, fd);
+	link->queues[index] = &tap->files[index].queue;
 	link->header = tap->flags & IFF_VNET_HDR;
 	if (link->header && (ioctl(fd, TUNSETVNETHDRSZ, &size) < 0 ||
 			     ioctl(fd, TUNSETVNETLE, &little_endian) < 0))
@@ -197,8 +198,6 @@ static int file_add(struct tap *tap, const struct tap_config *config, int fd)
 	/* The default; but an interface keeps what an earlier owner has set. */
 	if (ioctl(fd, TUNSETSNDBUF, &unlimited) < 0 && errno != ENOTTY)
 		return fail_host_errno("%s: %s: send buffer", config->device, link->name);
-	link_file_init(&tap->files[index], link, index, fd);
-	link->queues[index] = &tap->files[index].queue;
 	/* Only the first takes part until the driver asks for more. */
 	if (index && tap_set_active(link->queues[index], false) < 0)
 		return fail_host_errno("%s: %s: queue %u", config->device, link->name, index);

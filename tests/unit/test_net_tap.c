@@ -678,6 +678,55 @@ static void says_why_it_can_not_open(void **state)
 	(void)state;
 }
 
+/* The call of ioctl(2) for `request` that fails, counting down to 0. */
+static unsigned long refused_request;
+static unsigned refused_in;
+
+int __real_ioctl(int fd, unsigned long request, ...);
+int __wrap_ioctl(int fd, unsigned long request, ...);
+
+int __wrap_ioctl(int fd, unsigned long request, ...)
+{
+	va_list list;
+	void *argument;
+
+	va_start(list, request);
+	argument = va_arg(list, void *);
+	va_end(list);
+	if (request == refused_request && refused_in && !--refused_in) {
+		errno = EBADFD;
+		return -1;
+	}
+	return __real_ioctl(fd, request, argument);
+}
+
+/* As of an interface that is deleted meanwhile: each of the calls, of each file. */
+static void gives_back_what_it_has_when_one_file_fails(void **state)
+{
+	static const unsigned long requests[] = {
+		TUNSETVNETHDRSZ, TUNSETVNETLE, TUNSETSNDBUF, TUNSETQUEUE,
+	};
+	struct virtio_device *device;
+
+	for (unsigned i = 0; i < ARRAY_SIZE(requests); i++) {
+		for (unsigned in = 1; in <= 2; in++) {
+			int error;
+
+			refused_request = requests[i];
+			refused_in = in;
+			message_begin();
+			error = open_with("tapif=t5,mq=3", &device);
+			assert_true(message_end("File descriptor in bad state\n"));
+			assert_int_equal(refused_in, 0);
+			assert_true(fail_is_host(error));
+			assert_int_equal(fail_error(error), EBADFD);
+		}
+	}
+	assert_int_equal(open_with("tapif=t5,mq=3", &device), 0);
+	close_device(device);
+	(void)state;
+}
+
 static void *let_go(void *fd)
 {
 	usleep(100000);
@@ -749,6 +798,7 @@ int main(void)
 		cmocka_unit_test(notices_a_deletion_by_sending),
 		cmocka_unit_test(configures_new_interfaces_only),
 		cmocka_unit_test(says_why_it_can_not_open),
+		cmocka_unit_test(gives_back_what_it_has_when_one_file_fails),
 		cmocka_unit_test(waits_for_a_tap_that_is_let_go),
 		cmocka_unit_test(takes_open_taps),
 	};
