@@ -120,7 +120,7 @@ int instance_acquire(struct instance *instance, const char *name)
 	int fd, error = directory_create(directory, sizeof(directory));
 
 	if (!error)
-		error = file_path(name, LOCK_SUFFIX, path, sizeof(instance->lock_path));
+		error = instance_lock_path(name, path, sizeof(instance->lock_path));
 	if (error) {
 		log_warning("name '%s': %s: %s; 'ringvm stop' will not find this machine", name,
 			    directory, strerror(-error));
@@ -158,7 +158,7 @@ pid_t instance_pid(const char *name)
 	int error = directory_find(directory, sizeof(directory));
 
 	if (!error)
-		error = file_path(name, LOCK_SUFFIX, path, sizeof(path));
+		error = instance_lock_path(name, path, sizeof(path));
 	if (error)
 		return error == -ENOENT ? 0 : error;
 	return lock_pid(path);
@@ -174,6 +174,11 @@ int instance_fail(int error)
 				 "set XDG_RUNTIME_DIR", directory);
 	return fail_host(-error, "names: %s: %s; %s", directory, strerror(-error),
 			 fd_open_advice(-error));
+}
+
+int instance_lock_path(const char *name, char *path, size_t size)
+{
+	return file_path(name, LOCK_SUFFIX, path, size);
 }
 
 int instance_socket(const char *name, struct sockaddr_un *address)

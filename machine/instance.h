@@ -35,6 +35,9 @@ pid_t instance_pid(const char *name);
 /* Says why names can't be looked at, and what to do; returns a failure of the host's. */
 int instance_fail(int error);
 
+/* Where its lock is, beside which is its control socket. 0, or -ENAMETOOLONG; silent. */
+int instance_lock_path(const char *name, char *path, size_t size);
+
 /* Where its control socket is. 0, or -ENAMETOOLONG; silent. */
 int instance_socket(const char *name, struct sockaddr_un *address);
 

@@ -295,12 +295,12 @@ static const char *console_socket(const struct machine_config *config, unsigned 
 
 static int directories_find(struct directories *directories, const struct machine_config *config)
 {
-	struct sockaddr_un address;
+	char lock[PATH_MAX];
 	const char *path;
 	int error = 0;
 
-	if (!instance_socket(config->name, &address))
-		error = directory_add(directories, address.sun_path);
+	if (!instance_lock_path(config->name, lock, sizeof(lock)))
+		error = directory_add(directories, lock);
 	for (unsigned i = 0; !error && (path = console_socket(config, i)); i++)
 		error = directory_add(directories, path);
 	return error;
