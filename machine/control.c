@@ -24,6 +24,7 @@
 
 #define CLIENTS 4
 #define CALL_TIMEOUT_S 5
+#define ACCEPT_AGAIN_NS UINT64_C(100000000)
 
 struct client {
 	struct control *control;
@@ -39,6 +40,8 @@ struct control {
 	struct control_handler *handler;
 	int listen_fd;
 	struct fd_watch watch;
+	struct worker_timer accept_timer;
+	bool accept_lacks; /* it was said */
 	struct client clients[CLIENTS];
 	unsigned next_client;
 };
@@ -115,13 +118,34 @@ static void client_accept(struct control *control, int fd)
 	fd_close(&client->fd);
 }
 
-static void listen_ready(struct fd_watch *watch)
+/*
+ * The watch tells of a client once, when it comes: one that the host lacked open
+ * files or memory for is asked for again in a while. That is said once, however
+ * long it lasts.
+ */
+static void accept_all(struct control *control)
 {
-	struct control *control = container_of(watch, struct control, watch);
-	int fd;
+	int fd, error;
 
 	while ((fd = accept4(control->listen_fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC)) >= 0)
 		client_accept(control, fd);
+	error = errno;
+	if (error != EAGAIN && !control->accept_lacks)
+		log_warning("control socket: accept: %s; %s", strerror(error),
+			    fd_limit_advice(error, "trying again"));
+	control->accept_lacks = error != EAGAIN;
+	if (control->accept_lacks)
+		worker_timer_start(control->worker, &control->accept_timer, ACCEPT_AGAIN_NS);
+}
+
+static void listen_ready(struct fd_watch *watch)
+{
+	accept_all(container_of(watch, struct control, watch));
+}
+
+static void accept_again(struct worker_timer *timer)
+{
+	accept_all(container_of(timer, struct control, accept_timer));
 }
 
 static int control_listen(struct control *control)
@@ -157,6 +181,7 @@ int control_create(struct control **result, const char *name, struct worker *wor
 	control->handler = handler;
 	control->listen_fd = -1;
 	control->watch.ready = listen_ready;
+	control->accept_timer.expired = accept_again;
 	for (unsigned i = 0; i < CLIENTS; i++)
 		control->clients[i].fd = -1;
 	error = instance_acquire(&control->instance, name);
@@ -183,6 +208,7 @@ void control_close(struct control *control)
 		fd_close(&control->clients[i].fd);
 	}
 	worker_unwatch(control->worker, &control->watch);
+	worker_timer_stop(control->worker, &control->accept_timer);
 	control->worker = NULL;
 }
 

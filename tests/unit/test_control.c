@@ -427,6 +427,35 @@ static void test_signals_while_it_is_called(void **state)
 		close(waiting[--count]);
 }
 
+/* How often from now on the host has no file for a client. */
+static _Atomic unsigned refusals;
+
+int __real_accept4(int fd, struct sockaddr *address, socklen_t *length, int flags);
+int __wrap_accept4(int fd, struct sockaddr *address, socklen_t *length, int flags);
+
+int __wrap_accept4(int fd, struct sockaddr *address, socklen_t *length, int flags)
+{
+	if (!refusals)
+		return __real_accept4(fd, address, length, flags);
+	refusals--;
+	errno = EMFILE;
+	return -1;
+}
+
+/* It is told of a client once, and can't take it then. */
+static void test_client_waits_for_a_file(void **state)
+{
+	char reply[CONTROL_LINE_BYTES];
+
+	(void)state;
+	refusals = 3;
+	message_begin();
+	assert_int_equal(control_call("served", getpid(), "status", reply, sizeof(reply)), 0);
+	assert_true(message_end("control socket: accept: Too many open files; raise the limit"));
+	assert_string_equal(reply, "got status");
+	assert_int_equal(refusals, 0);
+}
+
 static void test_second_of_a_name_is_refused(void **state)
 {
 	struct control *second;
@@ -529,6 +558,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_many_clients_at_once, server_setup,
 						server_teardown),
 		cmocka_unit_test_setup_teardown(test_signals_while_it_is_called, server_setup,
+						server_teardown),
+		cmocka_unit_test_setup_teardown(test_client_waits_for_a_file, server_setup,
 						server_teardown),
 		cmocka_unit_test_setup_teardown(test_second_of_a_name_is_refused, server_setup,
 						server_teardown),
