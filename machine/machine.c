@@ -27,8 +27,11 @@ int machine_exit_of(int failure)
 	return fail_is_host(failure) ? MACHINE_EXIT_HOST : MACHINE_EXIT_CONFIG;
 }
 
+/* What came first counts: what is told in one wake-up is heard to its end. */
 static void machine_end(struct machine *machine, int exit_status)
 {
+	if (machine->control.quit)
+		return;
 	machine->exit_status = exit_status;
 	worker_quit(&machine->control);
 }
@@ -144,6 +147,8 @@ static void request_ready(struct fd_watch *watch)
 {
 	struct machine *machine = container_of(watch, struct machine, request_watch);
 
+	if (machine->control.quit)
+		return;
 	switch (request_take(&machine->requests)) {
 	case REQUEST_NONE:
 		break;
