@@ -5,11 +5,18 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/magic.h>
+#include <linux/memfd.h>
 #include <poll.h>
 #include <sys/eventfd.h>
+#include <sys/mman.h>
 #include <sys/vfs.h>
 #include <time.h>
 #include <unistd.h>
+
+/* Newer than some headers and kernels. */
+#ifndef MFD_NOEXEC_SEAL
+#define MFD_NOEXEC_SEAL 8U
+#endif
 
 #define IN_USE_TRIES 50
 #define IN_USE_DELAY_NS 10000000
@@ -55,6 +62,17 @@ int fd_open_standard(void)
 			return -errno;
 	}
 	return 0;
+}
+
+int fd_memory_file(const char *name, unsigned flags)
+{
+	int fd;
+
+	flags |= MFD_CLOEXEC;
+	fd = memfd_create(name, flags | MFD_NOEXEC_SEAL);
+	if (fd < 0 && errno == EINVAL)
+		fd = memfd_create(name, flags);
+	return fd < 0 ? -errno : fd;
 }
 
 bool fd_in_memory(int fd)

@@ -32,6 +32,12 @@ bool event_fd_pending(int fd);
  */
 int fd_open_standard(void);
 
+/*
+ * An empty file without a name, in memory: with MFD_* that say of which pages, and
+ * closed by exec, and never to be run. -errno.
+ */
+int fd_memory_file(const char *name, unsigned flags);
+
 /* Whether it is a file on a file system that is nowhere but in memory. */
 bool fd_in_memory(int fd);
 

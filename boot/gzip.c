@@ -100,9 +100,10 @@ static int expand(struct expansion *expansion, struct boot_file *file)
 
 	if (inflateInit2(&expansion->stream, GZIP_ONLY) != Z_OK)
 		return fail_host(ENOMEM, "%s: out of memory", file->role);
-	expansion->out_fd = memfd_create("ringvm-kernel", MFD_CLOEXEC);
+	expansion->out_fd = fd_memory_file("ringvm-kernel", 0);
 	if (expansion->out_fd < 0)
-		error = fail_host_errno("%s: %s: expand: memfd", file->role, file->path);
+		error = fail_host(-expansion->out_fd, "%s: %s: expand: memfd: %s", file->role,
+				  file->path, strerror(-expansion->out_fd));
 	else
 		error = inflate_all(expansion);
 	inflateEnd(&expansion->stream);

@@ -17,32 +17,24 @@
 
 #include "base/build.h"
 #include "base/bytes.h"
+#include "base/fd.h"
 #include "base/log.h"
 
 /* A huge page of guest RAM needs gpa and host address to agree in these bits. */
 #define REGION_ALIGNMENT (2 * MIB)
 #define GUARD_BYTES (64 * KIB) /* the largest page size of any host */
 
-/* Newer than some headers: no program is ever run from it. */
-#ifndef MFD_NOEXEC_SEAL
-#define MFD_NOEXEC_SEAL 8U
-#endif
-
 /* An empty file without a name, or -errno. */
 static int memory_file_create(const struct memory_backing *backing)
 {
-	unsigned flags = MFD_CLOEXEC | MFD_NOEXEC_SEAL;
-	int fd;
+	unsigned flags = 0;
 
 	if (backing->source == MEMORY_HUGETLB) {
 		flags |= MFD_HUGETLB;
 		if (backing->page_bytes)
 			flags |= (unsigned)__builtin_ctzll(backing->page_bytes) << MFD_HUGE_SHIFT;
 	}
-	fd = memfd_create("guest RAM", flags);
-	if (fd < 0 && errno == EINVAL)
-		fd = memfd_create("guest RAM", flags & ~MFD_NOEXEC_SEAL);
-	return fd < 0 ? -errno : fd;
+	return fd_memory_file("guest RAM", flags);
 }
 
 /*
@@ -160,9 +152,10 @@ static int region_add(struct guest_memory *memory, const struct memory_backing *
 	error = region_map(&region, backing);
 	if (error)
 		return error;
-	/* Both are advice: an old or small host runs without. */
+	/* All are advice: an old or small host runs without. Merging may be what a parent wants. */
 	madvise(region.host, size_bytes, MADV_HUGEPAGE);
 	madvise(region.host, size_bytes, MADV_DONTDUMP);
+	madvise(region.host, size_bytes, MADV_UNMERGEABLE);
 	memory->regions[memory->count++] = region;
 	return 0;
 }

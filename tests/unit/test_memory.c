@@ -3,14 +3,18 @@
 #include "tests/unit/unit.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/bytes.h"
+#include "base/fd.h"
 #include "core/bus.h"
 #include "core/memory.h"
 #include "tests/unit/boot_files.h"
@@ -187,6 +191,56 @@ static void test_memfd_is_shared(void **state)
 	assert_int_equal(*byte, 7);
 	assert_int_equal(guest_memory_add_anonymous(&memory, GIB, 64 * KIB), 0);
 	assert_int_equal(memory.regions[2].source, MEMORY_ANONYMOUS);
+}
+
+/* Linux from 6.3 on can be told, and a host may ask for it (vm.memfd_noexec). */
+static void test_memory_files_are_never_run(void **state)
+{
+	int fd = fd_memory_file("test", 0), seals;
+
+	(void)state;
+	assert_true(fd >= 0);
+	assert_int_equal(fcntl(fd, F_GETFD), FD_CLOEXEC);
+	seals = fcntl(fd, F_GET_SEALS);
+	if (seals & 0x20) /* F_SEAL_EXEC */
+		assert_int_equal(fchmod(fd, 0700), -1);
+	close(fd);
+}
+
+/* What /proc/self/smaps says of the pages at an address: whether `flag` is among it. */
+static bool mapping_has(const void *at, const char *flag)
+{
+	FILE *file = fopen("/proc/self/smaps", "re");
+	bool here = false, has = false;
+	unsigned long from, to;
+	char line[512];
+
+	assert_non_null(file);
+	while (fgets(line, sizeof(line), file)) {
+		if (sscanf(line, "%lx-%lx ", &from, &to) == 2)
+			here = from <= (uintptr_t)at && (uintptr_t)at < to;
+		else if (here && !strncmp(line, "VmFlags:", 8))
+			has = strstr(line, flag);
+	}
+	fclose(file);
+	return has;
+}
+
+/* Not even where a parent wants all of a process's pages merged (Linux 6.4). */
+static void test_never_merged_with_others_pages(void **state)
+{
+	const int set_memory_merge = 67; /* newer than some headers */
+	struct guest_memory made = { 0 };
+	bool merged;
+
+	(void)state;
+	if (prctl(set_memory_merge, 1, 0, 0, 0))
+		skip();
+	assert_int_equal(guest_memory_add(&made, 0, LOW_BYTES), 0);
+	merged = mapping_has(guest_memory_at(&made, 0, 1), " mg");
+	assert_int_equal(prctl(set_memory_merge, 0, 0, 0, 0), 0);
+	guest_memory_destroy(&made);
+	assert_false(merged);
 }
 
 static void test_sizes_that_no_huge_page_has(void **state)
@@ -379,6 +433,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_memfd_is_shared, setup_memfd, teardown),
 		cmocka_unit_test_setup_teardown(test_kvm_refuses_what_is_under_it, setup_memfd,
 						teardown),
+		cmocka_unit_test(test_memory_files_are_never_run),
+		cmocka_unit_test(test_never_merged_with_others_pages),
 		cmocka_unit_test(test_sizes_that_no_huge_page_has),
 		cmocka_unit_test(test_huge_pages),
 		cmocka_unit_test(test_more_than_an_address_space),
