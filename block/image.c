@@ -22,6 +22,7 @@
 
 #define DIRECT_MEMORY_ALIGN_MAX 4096	 /* of bounce buffers: a page */
 #define DIRECT_BLOCK_MAX (64 * KIB)	 /* a bounce buffer holds whole blocks */
+#define FILE_SYSTEM_BLOCK_MAX (64 * KIB)
 #define FILE_PHYSICAL_BLOCK 4096	 /* more would only be the file system's read-ahead */
 
 static int open_failed(const struct image_config *config, int error)
@@ -98,6 +99,17 @@ static int image_lock(const struct image *image)
 	return 0;
 }
 
+/*
+ * To zero part of a block a file system of the host takes all of it into the page
+ * cache, which a direct image shall have nothing in. Where st_blksize is no size of
+ * such blocks but what a server likes best, the server zeroes.
+ */
+static uint32_t file_zero_block(uint64_t preferred_bytes)
+{
+	return is_power_of_two(preferred_bytes) && preferred_bytes <= FILE_SYSTEM_BLOCK_MAX ?
+		       (uint32_t)preferred_bytes : FILE_PHYSICAL_BLOCK;
+}
+
 static int image_measure_file(struct image *image, uint64_t *size_bytes)
 {
 	struct stat status;
@@ -108,6 +120,7 @@ static int image_measure_file(struct image *image, uint64_t *size_bytes)
 	image->logical_block = IMAGE_SECTOR_BYTES;
 	image->physical_block = (uint32_t)min_u64((uint64_t)status.st_blksize,
 						  FILE_PHYSICAL_BLOCK);
+	image->zero_block = file_zero_block((uint64_t)status.st_blksize);
 	return 0;
 }
 
@@ -127,6 +140,7 @@ static int image_measure_device(struct image *image, uint64_t *size_bytes)
 	if (ioctl(image->fd, BLKIOOPT, &optimal))
 		optimal = 0;
 	image->logical_block = (uint32_t)logical;
+	image->zero_block = (uint32_t)logical;
 	image->physical_block = physical;
 	image->optimal_io = optimal;
 	return 0;

@@ -67,6 +67,7 @@ struct image {
 	bool in_memory; /* on a tmpfs: all but huge transfers end within image_submit() */
 	unsigned lane_count;
 	uint32_t memory_align; /* direct: of every buffer's address */
+	uint32_t zero_block;   /* direct: parts of one are zeroed by writing */
 
 	/*
 	 * The host could not store what the page cache had. It says so once and forgets

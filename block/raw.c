@@ -32,6 +32,7 @@ enum raw_step {
 	RAW_PUNCH,	/* ways to zero a range, best first: each falls back to the next */
 	RAW_ZERO_RANGE,
 	RAW_ZERO_WRITE,
+	RAW_ZERO_EDGE,	/* writes zeroes before and behind whole blocks */
 	RAW_SYNC,
 };
 
@@ -160,6 +161,49 @@ static void buffer_give(struct image_lane *lane, uint8_t *buffer)
 	raw_issue(next);
 }
 
+/* ---- Zeroes ---- */
+
+/*
+ * Whether what is left to zero begins with whole blocks, and how far it is of that
+ * kind. To zero a part of one, a file system takes the block into the page cache,
+ * where a direct image shall have nothing that could be lost: it is written.
+ */
+static bool raw_zero_whole(const struct image_io *io, uint64_t *bytes)
+{
+	const struct image *image = io->lane->image;
+	const bool any = !image->direct || io->verb == IMAGE_DISCARD;
+	const uint64_t block = any ? image->logical_block : image->zero_block;
+	const uint64_t from = io->offset + io->moved, end = io->offset + io->length;
+	const uint64_t first = align_up(from, block), last = align_down(end, block);
+	const bool whole = from == first && from < last;
+
+	if (whole)
+		*bytes = last - from;
+	else
+		*bytes = (first < last ? first : end) - from;
+	return whole;
+}
+
+/* The way to zero a range, from `step` on, that this file is not known to lack. */
+static enum raw_step raw_zero_step(const struct image_lane *lane, enum raw_step step)
+{
+	if (step == RAW_PUNCH && lane->no_punch)
+		step = RAW_ZERO_RANGE;
+	if (step == RAW_ZERO_RANGE && lane->no_zero_range)
+		step = RAW_ZERO_WRITE;
+	return step;
+}
+
+/* How to zero what is left. Without leave to deallocate, the range shall stay allocated. */
+static enum raw_step raw_zero_begin(const struct image_io *io)
+{
+	uint64_t bytes;
+
+	return raw_zero_whole(io, &bytes) ?
+		       raw_zero_step(io->lane, io->unmap ? RAW_PUNCH : RAW_ZERO_RANGE) :
+		       RAW_ZERO_EDGE;
+}
+
 /* ---- Steps ---- */
 
 static void raw_end(struct image_io *io, int result)
@@ -190,7 +234,8 @@ static void raw_fail(struct image_io *io, int error)
 
 /*
  * A sync failed: whatever the page cache held may be what is missing. Of direct
- * I/O it held nothing, and of writethrough nothing that the guest was told is safe.
+ * I/O it held nothing (see raw_zero_whole()), and of writethrough nothing that the
+ * guest was told is safe.
  */
 static void raw_lost(struct image *image)
 {
@@ -268,6 +313,25 @@ static bool raw_issue_now(struct image_io *io)
 	return true;
 }
 
+static void raw_prepare_zeroes(struct io_uring_sqe *sqe, const struct image_io *io)
+{
+	const int slot = io->lane->slot;
+	const uint64_t offset = io->offset + io->moved;
+	int mode = FALLOC_FL_KEEP_SIZE;
+	uint64_t bytes;
+
+	raw_zero_whole(io, &bytes);
+	if (io->step == RAW_ZERO_WRITE)
+		bytes = io->length - io->moved;
+	if (io->step == RAW_ZERO_WRITE || io->step == RAW_ZERO_EDGE) {
+		io_uring_prep_write(sqe, slot, io->lane->zeroes,
+				    (unsigned)min_u64(bytes, RAW_ZEROES_BYTES), offset);
+	} else {
+		mode |= io->step == RAW_PUNCH ? FALLOC_FL_PUNCH_HOLE : FALLOC_FL_ZERO_RANGE;
+		io_uring_prep_fallocate(sqe, slot, mode, (off_t)offset, (off_t)bytes);
+	}
+}
+
 static void raw_issue(struct image_io *io)
 {
 	struct image_lane *lane = io->lane;
@@ -285,17 +349,10 @@ static void raw_issue(struct image_io *io)
 		raw_prepare_bounce(sqe, io);
 		break;
 	case RAW_PUNCH:
-		io_uring_prep_fallocate(sqe, lane->slot, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
-					(off_t)io->offset, (off_t)io->length);
-		break;
 	case RAW_ZERO_RANGE:
-		io_uring_prep_fallocate(sqe, lane->slot, FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE,
-					(off_t)io->offset, (off_t)io->length);
-		break;
 	case RAW_ZERO_WRITE:
-		io_uring_prep_write(sqe, lane->slot, lane->zeroes,
-				    (unsigned)min_u64(io->length - io->moved, RAW_ZEROES_BYTES),
-				    io->offset + io->moved);
+	case RAW_ZERO_EDGE:
+		raw_prepare_zeroes(sqe, io);
 		break;
 	case RAW_SYNC:
 		io_uring_prep_fsync(sqe, lane->slot, IORING_FSYNC_DATASYNC);
@@ -379,7 +436,27 @@ static bool raw_write_syncs(const struct image_io *io)
 	return io->verb == IMAGE_WRITE && io->durable && (image->direct || image->in_memory);
 }
 
-/* After a transfer: the rest of it, what comes then, or the end. */
+/* ---- Steps that have ended ---- */
+
+/* The rest of it, what comes then, or the end. */
+static void raw_advance(struct image_io *io, uint64_t bytes)
+{
+	io->moved += bytes;
+	io->retries = 0;
+	if (io->moved < io->length) {
+		if (io->verb == IMAGE_WRITE_ZEROES && io->step != RAW_ZERO_WRITE)
+			io->step = raw_zero_begin(io);
+		if (io->lane->image->in_memory)
+			raw_rest(io);
+		else
+			raw_issue(io);
+	} else if (io->durable && !raw_write_syncs(io)) {
+		raw_sync(io);
+	} else {
+		raw_end(io, 0);
+	}
+}
+
 static void raw_moved(struct image_io *io, int result)
 {
 	const struct image *image = io->lane->image;
@@ -397,50 +474,30 @@ static void raw_moved(struct image_io *io, int result)
 	}
 	if (io->step == RAW_BOUNCE && io->verb == IMAGE_READ)
 		iovec_copy(io->iov, io->bounce, (size_t)result, true);
-	if (io->step != RAW_ZERO_WRITE)
+	if (io->verb != IMAGE_WRITE_ZEROES)
 		iovec_advance(io, (size_t)result);
-	io->moved += (uint64_t)result;
-	io->retries = 0;
-	if (io->moved < io->length && image->in_memory) {
-		raw_rest(io);
-	} else if (io->moved < io->length) {
-		raw_issue(io);
-	} else if (io->durable && !raw_write_syncs(io)) {
-		raw_sync(io);
-	} else {
-		raw_end(io, 0);
-	}
-}
-
-/* The way to zero a range, from `step` on, that this file is not known to lack. */
-static enum raw_step raw_zero_step(const struct image_lane *lane, enum raw_step step)
-{
-	if (step == RAW_PUNCH && lane->no_punch)
-		step = RAW_ZERO_RANGE;
-	if (step == RAW_ZERO_RANGE && lane->no_zero_range)
-		step = RAW_ZERO_WRITE;
-	return step;
+	raw_advance(io, (uint64_t)result);
 }
 
 /* Why a file can't be zeroed fast is no matter: plain writing says what is really wrong. */
 static void raw_zeroed(struct image_io *io, int result)
 {
 	struct image_lane *lane = io->lane;
+	uint64_t bytes;
 
 	if (result == -EOPNOTSUPP && io->step == RAW_PUNCH)
 		lane->no_punch = true;
 	else if (result == -EOPNOTSUPP)
 		lane->no_zero_range = true;
-	io->retries = 0;
 	if (io->verb == IMAGE_DISCARD) {
 		raw_end(io, 0); /* it was a hint */
 	} else if (result < 0) {
+		io->retries = 0;
 		io->step = raw_zero_step(lane, io->step + 1);
 		raw_issue(io);
-	} else if (io->durable) {
-		raw_sync(io);
 	} else {
-		raw_end(io, 0);
+		raw_zero_whole(io, &bytes);
+		raw_advance(io, bytes);
 	}
 }
 
@@ -458,6 +515,7 @@ static void raw_done(struct ring_op *op, int result, uint32_t cqe_flags)
 	case RAW_TRANSFER:
 	case RAW_BOUNCE:
 	case RAW_ZERO_WRITE:
+	case RAW_ZERO_EDGE:
 		raw_moved(io, result);
 		break;
 	case RAW_PUNCH:
@@ -499,8 +557,7 @@ void raw_submit(struct image_lane *lane, struct image_io *io)
 		}
 		break;
 	case IMAGE_WRITE_ZEROES:
-		/* Without leave to deallocate, the range shall stay allocated. */
-		io->step = raw_zero_step(lane, io->unmap ? RAW_PUNCH : RAW_ZERO_RANGE);
+		io->step = raw_zero_begin(io);
 		break;
 	}
 	raw_issue(io);

@@ -747,6 +747,54 @@ static void test_zeroes(void **state)
 	}
 }
 
+/*
+ * The file system would take parts of its blocks into the page cache: what is lost
+ * from there is told once, while a direct image's flushes go on.
+ */
+static void test_direct_zeroes_keep_out_of_the_page_cache(void **state)
+{
+	static const struct {
+		uint64_t offset, length;
+		unsigned writes, fallocates;
+	} ranges[] = {
+		{ 0, 4096, 0, 1 },
+		{ 512, 512, 1, 0 },
+		{ 4096, 512, 1, 0 },
+		{ 4096 + 512, 4096 - 512, 1, 0 },
+		{ 2 * 4096 - 512, 1024, 1, 0 }, /* of two blocks */
+		{ 4096 - 512, 512 + 4096, 1, 1 },
+		{ 4096, 4096 + 512, 1, 1 },
+		{ 512, 4 * 4096, 2, 1 },
+		{ 0, DISK_BYTES, 0, 1 },
+	};
+	uint8_t *bytes = malloc(DISK_BYTES);
+	struct disk disk;
+
+	(void)state;
+	for (unsigned i = 0; i < 2 * ARRAY_SIZE(ranges); i++) {
+		const uint64_t offset = ranges[i / 2].offset, length = ranges[i / 2].length;
+
+		make_file(disk_path, DISK_BYTES);
+		disk_open(&disk, disk_path, IMAGE_CACHE_AUTO, false);
+		assert_true(disk.image.direct);
+		disk.image.zero_block = 4096; /* this file system's may be others */
+		tamper.writes = tamper.fallocates = 0;
+		assert_int_equal(no_data(&disk, (struct image_io){
+			.verb = IMAGE_WRITE_ZEROES, .unmap = i & 1, .durable = i & 1,
+			.offset = offset, .length = length }), 0);
+		assert_int_equal(tamper.writes, ranges[i / 2].writes);
+		assert_int_equal(tamper.fallocates, ranges[i / 2].fallocates);
+		disk_close(&disk);
+		read_file(disk_path, bytes, DISK_BYTES, 0);
+		check_pattern(bytes, 0, offset);
+		check_pattern(bytes + offset + length, offset + length,
+			      DISK_BYTES - offset - length);
+		for (uint64_t at = offset; at < offset + length; at++)
+			assert_int_equal(bytes[at], 0);
+	}
+	free(bytes);
+}
+
 /* A file system that can't: each way falls back to the next, and is not tried again. */
 static void test_zeroes_written(void **state)
 {
@@ -1374,6 +1422,7 @@ int main(void)
 		cmocka_unit_test(test_readonly),
 		cmocka_unit_test(test_durable),
 		cmocka_unit_test(test_zeroes),
+		cmocka_unit_test(test_direct_zeroes_keep_out_of_the_page_cache),
 		cmocka_unit_test(test_zeroes_written),
 		cmocka_unit_test(test_short_transfers),
 		cmocka_unit_test(test_try_again),
