@@ -2,10 +2,9 @@
 /*
  * A disk image: what a disk device reads and writes, whatever the format.
  *
- * An image is fixed once it is open and may be read by any thread. What serves
- * one worker (file slot, bounce buffers, waiting requests) is an image_lane, of
- * which every worker has its own: so a disk with several queues has no lock in
- * its data path.
+ * An image is fixed once it is open and may be read by any thread. What serves one
+ * worker (file slot, bounce buffers, waiting requests) is an image_lane, of which
+ * every worker has its own: so the data path of several queues has no lock.
  *
  * A format turns an offset of the disk into offsets of the file and hands the
  * parts to raw_submit() (block/raw.h), which does all of the file's I/O.

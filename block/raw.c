@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
 /*
  * I/O on an image's file through the worker's ring, or past it where the file is
- * in memory. A request is a sequence of
- * steps, one in flight at a time, and goes on after a short transfer until all
- * is moved or something fails. Direct I/O on buffers that the host's disk can't
- * reach goes through the lane's bounce buffers: a fixed number, for which
- * requests wait in line, so that no guest makes us allocate. Worker thread.
+ * in memory. A request is a sequence of steps, one in flight at a time, and goes
+ * on after a short transfer until all is moved or something fails. Direct I/O on
+ * buffers that the host's disk can't reach goes through the lane's bounce buffers:
+ * a fixed number, for which requests wait in line, so that no guest makes us
+ * allocate. Worker thread.
  */
 #include "block/raw.h"
 
@@ -177,10 +177,7 @@ static bool raw_zero_whole(const struct image_io *io, uint64_t *bytes)
 	const uint64_t first = align_up(from, block), last = align_down(end, block);
 	const bool whole = from == first && from < last;
 
-	if (whole)
-		*bytes = last - from;
-	else
-		*bytes = (first < last ? first : end) - from;
+	*bytes = (whole ? last : first < last ? first : end) - from;
 	return whole;
 }
 
