@@ -102,12 +102,12 @@ static int image_lock(const struct image *image)
 /*
  * To zero part of a block a file system of the host takes all of it into the page
  * cache, which a direct image shall have nothing in. Where st_blksize is no size of
- * such blocks but what a server likes best, the server zeroes.
+ * such blocks but what a server or a stripe likes best, the largest there is will do.
  */
 static uint32_t file_zero_block(uint64_t preferred_bytes)
 {
 	return is_power_of_two(preferred_bytes) && preferred_bytes <= FILE_SYSTEM_BLOCK_MAX ?
-		       (uint32_t)preferred_bytes : FILE_PHYSICAL_BLOCK;
+		       (uint32_t)preferred_bytes : FILE_SYSTEM_BLOCK_MAX;
 }
 
 static int image_measure_file(struct image *image, uint64_t *size_bytes)
@@ -459,7 +459,7 @@ void image_submit(struct image_lane *lane, struct image_io *io)
 		return;
 	}
 	if (config->cache == IMAGE_CACHE_WRITETHROUGH)
-		io->durable = true;
+		io->durable = io->verb != IMAGE_READ;
 	else if (config->cache == IMAGE_CACHE_UNSAFE)
 		io->durable = false;
 	image->format->submit(lane, io);

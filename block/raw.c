@@ -231,8 +231,8 @@ static void raw_fail(struct image_io *io, int error)
 
 /*
  * A sync failed: whatever the page cache held may be what is missing. Of direct
- * I/O it held nothing (see raw_zero_whole()), and of writethrough nothing that the
- * guest was told is safe.
+ * I/O it held nothing but of discards (see raw_zero_whole()), and of writethrough
+ * nothing that the guest was told is safe.
  */
 static void raw_lost(struct image *image)
 {

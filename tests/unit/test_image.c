@@ -684,6 +684,8 @@ static void test_durable(void **state)
 			assert_int_equal(tamper.syncs, rules[i].durable.syncs);
 		}
 		tamper.syncs = 0;
+		assert_int_equal(transfer(&disk, IMAGE_READ, 0, bytes, 4096), 0);
+		assert_int_equal(tamper.syncs, 0);
 		assert_int_equal(no_data(&disk, (struct image_io){ .verb = IMAGE_FLUSH }), 0);
 		assert_int_equal(tamper.syncs, rules[i].syncs);
 		tamper.syncs = 0;
@@ -765,18 +767,22 @@ static void test_direct_zeroes_keep_out_of_the_page_cache(void **state)
 		{ 4096 - 512, 512 + 4096, 1, 1 },
 		{ 4096, 4096 + 512, 1, 1 },
 		{ 512, 4 * 4096, 2, 1 },
-		{ 0, DISK_BYTES, 0, 1 },
+		{ 0, 64 * KIB, 0, 1 },
 	};
-	uint8_t *bytes = malloc(DISK_BYTES);
+	uint8_t bytes[64 * KIB];
+	struct stat status;
 	struct disk disk;
 
 	(void)state;
 	for (unsigned i = 0; i < 2 * ARRAY_SIZE(ranges); i++) {
 		const uint64_t offset = ranges[i / 2].offset, length = ranges[i / 2].length;
 
-		make_file(disk_path, DISK_BYTES);
+		make_file(disk_path, sizeof(bytes));
 		disk_open(&disk, disk_path, IMAGE_CACHE_AUTO, false);
 		assert_true(disk.image.direct);
+		assert_int_equal(fstat(disk.image.fd, &status), 0);
+		if (is_power_of_two((uint64_t)status.st_blksize) && status.st_blksize <= 65536)
+			assert_int_equal(disk.image.zero_block, status.st_blksize);
 		disk.image.zero_block = 4096; /* this file system's may be others */
 		tamper.writes = tamper.fallocates = 0;
 		assert_int_equal(no_data(&disk, (struct image_io){
@@ -785,14 +791,13 @@ static void test_direct_zeroes_keep_out_of_the_page_cache(void **state)
 		assert_int_equal(tamper.writes, ranges[i / 2].writes);
 		assert_int_equal(tamper.fallocates, ranges[i / 2].fallocates);
 		disk_close(&disk);
-		read_file(disk_path, bytes, DISK_BYTES, 0);
+		read_file(disk_path, bytes, sizeof(bytes), 0);
 		check_pattern(bytes, 0, offset);
 		check_pattern(bytes + offset + length, offset + length,
-			      DISK_BYTES - offset - length);
+			      sizeof(bytes) - offset - length);
 		for (uint64_t at = offset; at < offset + length; at++)
 			assert_int_equal(bytes[at], 0);
 	}
-	free(bytes);
 }
 
 /* A file system that can't: each way falls back to the next, and is not tried again. */
