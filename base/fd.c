@@ -95,6 +95,11 @@ bool fd_may_be_free_soon(unsigned *tries)
 	return true;
 }
 
+bool fd_no_such_directory(int error)
+{
+	return error == ENOENT || error == ENOTDIR || error == ELOOP || error == ENAMETOOLONG;
+}
+
 const char *fd_open_advice(int error)
 {
 	switch (error) {

@@ -49,6 +49,9 @@ bool fd_in_memory(int fd);
  */
 bool fd_may_be_free_soon(unsigned *tries);
 
+/* Whether an error of open(2) says that there is no such directory, and none could be made. */
+bool fd_no_such_directory(int error);
+
 /* What to do about a file that could not be opened: half a sentence, to stand behind the error. */
 const char *fd_open_advice(int error);
 /* The same of a call that opens no name: about the limit of open files, or `otherwise`. */

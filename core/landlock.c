@@ -67,7 +67,7 @@ static int allow_removal(int ruleset_fd, const char *directory)
 
 	/* Where nothing can be made nothing need be removed; but not if it was we who ran short. */
 	if (rule.parent_fd < 0)
-		return errno == ENOENT || errno == ENOTDIR || errno == EACCES ? 0 : -errno;
+		return fd_no_such_directory(errno) || errno == EACCES ? 0 : -errno;
 	if (syscall(SYS_landlock_add_rule, ruleset_fd, LANDLOCK_RULE_PATH_BENEATH, &rule, 0))
 		error = -errno;
 	close(rule.parent_fd);

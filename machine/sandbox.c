@@ -319,7 +319,7 @@ static int may_remove(const struct directories *directories)
 		if (faccessat(AT_FDCWD, directories->paths[i], W_OK | X_OK, AT_EACCESS)) {
 			if (errno == EACCES)
 				return 0;
-			if (errno != ENOENT && errno != ENOTDIR && errno != EROFS)
+			if (!fd_no_such_directory(errno) && errno != EROFS)
 				return fail_host_errno("sandbox: %s", directories->paths[i]);
 		}
 	return 1;
