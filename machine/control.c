@@ -133,9 +133,9 @@ static void accept_all(struct control *control)
 	if (error != EAGAIN && !control->accept_lacks)
 		log_warning("control socket: accept: %s; %s", strerror(error),
 			    fd_limit_advice(error, "trying again"));
-	control->accept_lacks = error != EAGAIN;
-	if (control->accept_lacks)
-		worker_timer_start(control->worker, &control->accept_timer, ACCEPT_AGAIN_NS);
+	control->accept_lacks = error != EAGAIN &&
+				!worker_timer_start(control->worker, &control->accept_timer,
+						    ACCEPT_AGAIN_NS);
 }
 
 static void listen_ready(struct fd_watch *watch)
