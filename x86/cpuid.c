@@ -15,6 +15,7 @@
 #define LEAF_FEATURES      0x1
 #define LEAF_CACHES        0x4
 #define LEAF_TOPOLOGY      0xb
+#define LEAF_STATES        0xd
 #define LEAF_TSC           0x15
 #define LEAF_FREQUENCY     0x16
 #define LEAF_TOPOLOGY_V2   0x1f
@@ -31,6 +32,8 @@
 #define FEATURES_ECX_HYPERVISOR   BIT64(31)
 #define FEATURES_EDX_HTT          BIT64(28)
 #define EXT_ECX_CMP_LEGACY        BIT64(1)
+
+#define STATES_EAX_TILES (BIT64(17) | BIT64(18)) /* TILECFG and TILEDATA, of AMX */
 
 #define PHYSICAL_BITS_DEFAULT 36
 
@@ -183,10 +186,23 @@ static void set_amd_topology(struct kvm_cpuid2 *table, unsigned vcpu_count)
 	}
 }
 
+/*
+ * XSETBV takes both halves of AMX's state or none. To who has not asked for AMX,
+ * KVM before Linux 6.4 leaves out the one and offers the other, which guests enable.
+ */
+static void set_states(struct kvm_cpuid2 *table)
+{
+	struct kvm_cpuid_entry2 *states = cpuid_find(table, LEAF_STATES, 0);
+
+	if (states && (states->eax & STATES_EAX_TILES) != STATES_EAX_TILES)
+		states->eax &= ~(uint32_t)STATES_EAX_TILES;
+}
+
 void cpuid_set_machine(struct kvm_cpuid2 *table, unsigned vcpu_count, bool tsc_deadline)
 {
 	set_features(table, vcpu_count, tsc_deadline);
 	set_caches(table, vcpu_count);
+	set_states(table);
 	set_topology(table, LEAF_TOPOLOGY, vcpu_count);
 	set_topology(table, LEAF_TOPOLOGY_V2, vcpu_count);
 	set_amd_topology(table, vcpu_count);

@@ -145,6 +145,29 @@ static void test_many(void **state)
 	free(table);
 }
 
+static void test_tiles_come_whole_or_not_at_all(void **state)
+{
+	static const struct {
+		uint32_t offered, kept;
+	} rules[] = {
+		{ 0x602e7, 0x602e7 }, { 0x202e7, 0x2e7 }, { 0x402e7, 0x2e7 }, { 0x2e7, 0x2e7 },
+	};
+
+	(void)state;
+	for (unsigned i = 0; i < ARRAY_SIZE(rules); i++) {
+		const struct kvm_cpuid_entry2 states = {
+			.function = 0xd, .flags = KVM_CPUID_FLAG_SIGNIFCANT_INDEX,
+			.eax = rules[i].offered, .ebx = 0x2b00,
+		};
+		struct kvm_cpuid2 *table = table_of(&states, 1);
+
+		cpuid_set_machine(table, 2, true);
+		assert_int_equal(cpuid_find(table, 0xd, 0)->eax, rules[i].kept);
+		assert_int_equal(cpuid_find(table, 0xd, 0)->ebx, 0x2b00);
+		free(table);
+	}
+}
+
 static void test_poor_tables(void **state)
 {
 	struct kvm_cpuid2 *table = table_of(amd, 1);
@@ -171,6 +194,7 @@ int main(void)
 		cmocka_unit_test(test_one_vcpu),
 		cmocka_unit_test(test_amd),
 		cmocka_unit_test(test_many),
+		cmocka_unit_test(test_tiles_come_whole_or_not_at_all),
 		cmocka_unit_test(test_poor_tables),
 	};
 
