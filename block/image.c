@@ -10,10 +10,12 @@
 #include <fcntl.h>
 #include <linux/falloc.h>
 #include <linux/fs.h>
+#include <linux/magic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "base/bytes.h"
@@ -146,6 +148,20 @@ static int image_measure_device(struct image *image, uint64_t *size_bytes)
 	return 0;
 }
 
+/*
+ * btrfs makes a block's checksum before it writes the block out, and a guest may
+ * change its memory meanwhile: what was stored by direct I/O could not be read any
+ * more. (Linux from 6.15 on uses the page cache there, whoever asks.)
+ */
+static bool file_has_checksums(int fd)
+{
+	struct statfs status;
+	int flags = 0;
+
+	return !fstatfs(fd, &status) && status.f_type == BTRFS_SUPER_MAGIC &&
+	       (ioctl(fd, FS_IOC_GETFLAGS, &flags) || !(flags & FS_NOCOW_FL));
+}
+
 /* With O_DIRECT set: the smallest block that a read accepts, for kernels that can't say. */
 static uint32_t direct_block_by_trial(int fd)
 {
@@ -193,13 +209,14 @@ static bool direct_wanted(const struct image *image, uint32_t block)
 static int image_set_direct(struct image *image)
 {
 	const struct image_config *config = &image->config;
+	const bool checksums = file_has_checksums(image->fd);
 	int flags = fcntl(image->fd, F_GETFL);
 	uint32_t block = 0, memory = 0;
 
 	if (config->cache != IMAGE_CACHE_AUTO && config->cache != IMAGE_CACHE_DIRECT)
 		return 0;
 	/* From Linux 6.6 on a tmpfs takes the flag, and only demands alignment for it. */
-	if (!image->in_memory && !fcntl(image->fd, F_SETFL, flags | O_DIRECT)) {
+	if (!image->in_memory && !checksums && !fcntl(image->fd, F_SETFL, flags | O_DIRECT)) {
 		if (direct_alignment(image, &block, &memory) && direct_wanted(image, block)) {
 			image->direct = true;
 			image->memory_align = memory;
@@ -210,8 +227,10 @@ static int image_set_direct(struct image *image)
 			return fail_errno("%s: %s: clear O_DIRECT", config->name, config->path);
 	}
 	if (config->cache == IMAGE_CACHE_DIRECT)
-		log_warning("%s: %s: its file system has no direct I/O: using the page cache",
-			    config->name, config->path);
+		log_warning("%s: %s: its file system has no direct I/O%s: using the page cache",
+			    config->name, config->path, checksums ?
+			    " that keeps checksums right; make the file in a directory with "
+			    "'chattr +C', which has none" : "");
 	else
 		log_debug("%s: no direct I/O in blocks of 512 bytes: using the page cache",
 			  config->name);

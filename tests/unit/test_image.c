@@ -1357,6 +1357,49 @@ static void test_readonly_block_device(void **state)
 }
 
 /* Blocks of 4096 bytes: a block device has them, a file only gets them if asked. */
+/* What a guest changes while it is written would not fit its checksum: not past the page cache. */
+static void test_checksums(void **state)
+{
+	char directory[] = "/tmp/ringvm-test-XXXXXX", path[64], command[256];
+	int fd, flags = FS_NOCOW_FL;
+	struct disk disk;
+
+	(void)state;
+	assert_non_null(mkdtemp(directory));
+	make_file(disk_path, 0);
+	assert_int_equal(truncate(disk_path, 128 * MIB), 0);
+	snprintf(command, sizeof(command), "PATH=$PATH:/sbin:/usr/sbin; mkfs.btrfs -q %s && "
+		 "mount -o loop %s %s", disk_path, disk_path, directory);
+	if (system(command)) {
+		rmdir(directory);
+		skip(); /* no mkfs.btrfs, a kernel without btrfs, or not root */
+	}
+	snprintf(path, sizeof(path), "%s/disk", directory);
+	make_file(path, DISK_BYTES);
+	disk_open(&disk, path, IMAGE_CACHE_AUTO, false);
+	assert_false(disk.image.direct);
+	disk_close(&disk);
+	message_begin();
+	disk_open(&disk, path, IMAGE_CACHE_DIRECT, false);
+	assert_true(message_end("its file system has no direct I/O that keeps checksums right"));
+	assert_false(disk.image.direct);
+	read_and_write(&disk, path, 0);
+	disk_close(&disk);
+
+	unlink(path);
+	make_file(path, 0);
+	fd = open(path, O_RDWR);
+	assert_int_equal(ioctl(fd, FS_IOC_SETFLAGS, &flags), 0);
+	close(fd);
+	make_file(path, DISK_BYTES);
+	disk_open(&disk, path, IMAGE_CACHE_DIRECT, false);
+	assert_true(disk.image.direct);
+	read_and_write(&disk, path, 0);
+	disk_close(&disk);
+	unmount(directory);
+	rmdir(directory);
+}
+
 static void test_large_blocks(void **state)
 {
 	char path[64], directory[] = "/tmp/ringvm-test-XXXXXX", command[160];
@@ -1443,6 +1486,7 @@ int main(void)
 		cmocka_unit_test(test_no_direct_io),
 		cmocka_unit_test(test_block_device),
 		cmocka_unit_test(test_readonly_block_device),
+		cmocka_unit_test(test_checksums),
 		cmocka_unit_test(test_large_blocks),
 	};
 
