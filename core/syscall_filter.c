@@ -259,6 +259,8 @@ static void trapped(int signal_number, siginfo_t *info, void *context)
 	if (info->si_code > 0) /* of the kernel */
 		refusal_tell((unsigned)info->si_syscall);
 	raise(signal_number); /* which has no handler any more, and comes as this one returns */
+	/* But not to the first process of a container, unless it is the kernel's: on no list. */
+	syscall(SYS_getppid);
 }
 
 int syscall_filter_handle_traps(void)

@@ -12,6 +12,7 @@
 #include <linux/kvm.h>
 #include <linux/if_tun.h>
 #include <linux/vhost.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -358,6 +359,25 @@ static void attempt_in_child(const struct setup *setup, unsigned kind,
 	syscall(SYS_exit, 0);
 }
 
+/* As the first process of a new namespace, which no signal of its own ends. */
+static void attempt_as_first(int error_fd)
+{
+	struct setup setup;
+	int status;
+	pid_t child;
+
+	if (unshare(CLONE_NEWPID))
+		_exit(77);
+	child = fork();
+	if (!child) {
+		setup_begin(&setup, (char *[]){ NULL }); /* its lists know the process by its number */
+		attempt_in_child(&setup, 0, &attempts[0], error_fd);
+	}
+	if (child < 0 || waitpid(child, &status, 0) != child)
+		_exit(2);
+	_exit(!WIFSIGNALED(status) || WTERMSIG(status) != SIGSYS);
+}
+
 /* Its status as wait() has it; `text` gets what it said. */
 static int attempt(const struct setup *setup, unsigned kind, const struct attempt *attempt,
 		   char *text, size_t size)
@@ -379,6 +399,32 @@ static int attempt(const struct setup *setup, unsigned kind, const struct attemp
 		kill(child, SIGKILL);
 	assert_int_equal(waitpid(child, &status, 0), child);
 	return status;
+}
+
+static void test_the_first_process_ends_as_well(void **state)
+{
+	int pipe_fds[2], status;
+	char text[256];
+	ssize_t length;
+	pid_t child;
+
+	(void)state;
+	if (!syscall_filter_is_supported())
+		skip();
+	assert_int_equal(pipe(pipe_fds), 0);
+	child = fork();
+	if (!child)
+		attempt_as_first(pipe_fds[1]);
+	assert_true(child > 0);
+	close(pipe_fds[1]);
+	length = read(pipe_fds[0], text, sizeof(text) - 1);
+	text[length > 0 ? length : 0] = '\0';
+	assert_int_equal(waitpid(child, &status, 0), child);
+	close(pipe_fds[0]);
+	if (WIFEXITED(status) && WEXITSTATUS(status) == 77)
+		skip(); /* only root can make such a namespace */
+	assert_int_equal(status, 0);
+	assert_non_null(strstr(text, "sandbox: offender: system call"));
 }
 
 static void test_each_kind_ends_by_its_filter(void **state)
@@ -442,6 +488,7 @@ int main(void)
 		cmocka_unit_test(test_no_other_call_gets_through),
 		cmocka_unit_test(test_never),
 		cmocka_unit_test(test_arguments),
+		cmocka_unit_test(test_the_first_process_ends_as_well),
 		cmocka_unit_test(test_each_kind_ends_by_its_filter),
 		cmocka_unit_test(test_vhost_only_where_a_card_has_it),
 	};
