@@ -2,8 +2,8 @@
 # shellcheck shell=sh
 # shellcheck disable=SC2154 # variables of who sources this
 #
-# Debian packages without installing any: from the mirror that this host's apt is set up for,
-# through an apt root of our own, so that the system's package lists are not touched and packages of
+# Debian packages without installing any: from the mirror that this host's apt is set up for, or that
+# RINGVM_DEBIAN_MIRROR names, through an apt root of our own, so that the system's package lists are not touched and packages of
 # another architecture are no different. Root is not needed. Who sources it defines die() and sets
 #   cache         a directory to keep the roots in
 #   debian_arch   amd64 or arm64
@@ -20,11 +20,18 @@ host_uri() {
 source_lines() {
 	# shellcheck source=/dev/null
 	codename=$(. /etc/os-release && echo "${VERSION_CODENAME:-}")
-	mirror=$(host_uri "$codename")
-	[ -n "$mirror" ] || mirror=$(host_uri stable)
-	[ -n "$mirror" ] || die "apt has no source for Debian '$codename' main; add one to /etc/apt/sources.list"
-	security=$(host_uri "$codename-security")
+	# shellcheck source=/dev/null
+	distribution=$(. /etc/os-release && echo "${ID:-}")
 	keyring=/usr/share/keyrings/debian-archive-keyring.gpg
+	mirror=${RINGVM_DEBIAN_MIRROR:-} security=
+	if [ -z "$mirror" ] && [ "$distribution" = debian ]; then
+		mirror=$(host_uri "$codename")
+		[ -n "$mirror" ] || mirror=$(host_uri stable)
+		[ -n "$mirror" ] || die "apt has no source for Debian '$codename' main; add one to /etc/apt/sources.list"
+		security=$(host_uri "$codename-security")
+	fi
+	[ -n "$mirror" ] || die "packages of Debian are needed, and this is '$distribution': apt-get install" \
+		"debian-archive-keyring, and name a mirror of Debian by RINGVM_DEBIAN_MIRROR=URI"
 	options=
 	[ ! -e "$keyring" ] || options="[signed-by=$keyring] "
 	if [ "$1" = floor ]; then
