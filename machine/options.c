@@ -268,7 +268,7 @@ static const struct run_option plain_options[] = {
 	{ "memory-backing", 0, "KIND", memory_backing_set,
 	  "anonymous (default), memfd, hugetlb or hugetlb=SIZE of a page", true },
 	{ "io-threads", 0, "N", io_threads_set,
-	  "at most so many threads serve all devices; else each disk and tap own ones", true },
+	  "at most N threads serve all devices; else each disk and tap own ones", true },
 	{ "io-affinity", 0, "LIST", io_affinity_set,
 	  "processors of the host, one a thread that serves devices", true },
 	{ "io-poll-us", 0, "US", io_poll_us_set,
