@@ -50,9 +50,8 @@ static int ruleset_create(void)
 	struct ruleset ruleset;
 	long fd;
 
-	/* The kernel knows no such refusal of this question: a container's list of calls does. */
 	if (version < 0)
-		return errno == EPERM ? -ENOSYS : -errno;
+		return -errno;
 	ruleset = ruleset_of((int)version);
 	fd = syscall(SYS_landlock_create_ruleset, &ruleset, sizeof(ruleset), 0);
 	return fd < 0 ? -errno : (int)fd;
