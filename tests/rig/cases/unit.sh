@@ -10,6 +10,8 @@ why_skipped() {
 		echo "sockets know RWF_NOWAIT, by which frames keep their order, from Linux 6.4 on"
 		;;
 	test_memory:test_huge_pages) echo "this host has no huge pages to spare" ;;
+	test_memory:test_never_merged_with_others_pages) echo "a process can ask for KSM from Linux 6.4 on" ;;
+	test_image:test_checksums) echo "this host has no mkfs.btrfs" ;;
 	*) return 1 ;;
 	esac
 }
