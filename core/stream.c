@@ -462,6 +462,8 @@ void stream_detach(struct stream *stream)
 void stream_free(struct stream *stream)
 {
 	stream_peer_destroy(stream);
+	worker_timer_release(&stream->flush_timer);
+	worker_timer_release(&stream->grace_timer);
 	byte_ring_destroy(&stream->in.ring);
 	byte_ring_destroy(&stream->out.ring);
 	sem_destroy(&stream->closed);
@@ -506,7 +508,12 @@ static int stream_init(struct stream *stream, const struct stream_config *config
 	};
 	sem_init(&stream->closed, 0, 0);
 	error = side_init(&stream->in, stream, STREAM_INPUT_BYTES);
-	return side_init(&stream->out, stream, STREAM_OUTPUT_BYTES) ? -ENOMEM : error;
+	if (side_init(&stream->out, stream, STREAM_OUTPUT_BYTES))
+		error = -ENOMEM;
+	/* A shortage shall not be taken for storage that hangs when the stream ends. */
+	if (worker_timer_reserve(&stream->flush_timer))
+		error = -ENOMEM;
+	return worker_timer_reserve(&stream->grace_timer) ? -ENOMEM : error;
 }
 
 int stream_open(struct stream *stream, const struct stream_config *config)

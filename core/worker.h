@@ -45,7 +45,7 @@ struct fd_watch {
 /* A one-shot timer. Embedded. */
 struct worker_timer {
 	void (*expired)(struct worker_timer *timer);
-	struct wait_op *wait; /* the ring's side; NULL when stopped */
+	struct wait_op *wait, *reserve; /* the ring's side, NULL when stopped; of the next start */
 };
 
 struct worker_config {
@@ -124,11 +124,9 @@ void worker_forget(struct worker *worker, struct worker_job *job);
 int worker_add_file(struct worker *worker, int fd);
 int worker_keep_file(struct worker *worker, int *slot, int fd);
 void worker_remove_file(struct worker *worker, int slot);
-/*
- * An empty SQE; never NULL (submits when the queue is full). Prepare it with io_uring_prep_*()
+/* An empty SQE; never NULL (submits when the queue is full). Prepare it with io_uring_prep_*()
  * on a slot number instead of an fd, then arm it: `op` gets the completion; NULL, for a signal
- * that nobody waits for, gets only errors, which are logged.
- */
+ * that nobody waits for, gets only errors, which are logged. */
 struct io_uring_sqe *worker_sqe(struct worker *worker);
 void worker_arm(struct io_uring_sqe *sqe, struct ring_op *op);
 /* Asks the kernel to cancel what `op` waits for; done() still comes, once. */
@@ -141,8 +139,10 @@ void worker_signal(struct worker *worker, int slot);
 int worker_watch(struct worker *worker, struct fd_watch *watch, int slot);
 void worker_unwatch(struct worker *worker, struct fd_watch *watch);
 
-/* Starting a running timer starts it anew. 0 or -ENOMEM. */
+/* Starting a running timer starts it anew. 0; or -ENOMEM, but of the first after a reserve(). */
 int worker_timer_start(struct worker *worker, struct worker_timer *timer, uint64_t delay_ns);
+int worker_timer_reserve(struct worker_timer *timer); /* any thread, before; 0 or -ENOMEM */
+void worker_timer_release(struct worker_timer *timer); /* any thread: gives up a reserve */
 void worker_timer_stop(struct worker *worker, struct worker_timer *timer);
 /* After the ring has gone: frees what it waited for. For worker_destroy(). */
 void worker_forget_waits(struct worker *worker);

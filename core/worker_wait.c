@@ -25,11 +25,10 @@ struct wait_op {
 	struct __kernel_timespec delay;
 };
 
-static struct wait_op *wait_create(struct worker *worker,
-				   void (*done)(struct ring_op *op, int result, uint32_t flags))
+/* Puts what was allocated for it to use; NULL stays that. */
+static struct wait_op *wait_begin(struct worker *worker, struct wait_op *wait,
+				  void (*done)(struct ring_op *op, int result, uint32_t flags))
 {
-	struct wait_op *wait = calloc(1, sizeof(*wait));
-
 	if (!wait)
 		return NULL;
 	wait->op.done = done;
@@ -90,7 +89,7 @@ static void poll_done(struct ring_op *op, int result, uint32_t cqe_flags)
 int worker_watch(struct worker *worker, struct fd_watch *watch, int slot)
 {
 	assert(!watch->wait);
-	watch->wait = wait_create(worker, poll_done);
+	watch->wait = wait_begin(worker, calloc(1, sizeof(*watch->wait)), poll_done);
 	if (!watch->wait)
 		return -ENOMEM;
 	watch->wait->watch = watch;
@@ -124,14 +123,28 @@ static void timer_done(struct ring_op *op, int result, uint32_t cqe_flags)
 	timer->expired(timer);
 }
 
+int worker_timer_reserve(struct worker_timer *timer)
+{
+	assert(!timer->reserve);
+	timer->reserve = calloc(1, sizeof(*timer->reserve));
+	return timer->reserve ? 0 : -ENOMEM;
+}
+
+void worker_timer_release(struct worker_timer *timer)
+{
+	free(timer->reserve);
+	timer->reserve = NULL;
+}
+
 int worker_timer_start(struct worker *worker, struct worker_timer *timer, uint64_t delay_ns)
 {
 	struct io_uring_sqe *sqe;
 	struct wait_op *wait;
 
 	worker_timer_stop(worker, timer);
-	wait = wait_create(worker, timer_done);
-	if (!wait)
+	wait = timer->reserve ? timer->reserve : calloc(1, sizeof(*wait));
+	timer->reserve = NULL;
+	if (!wait_begin(worker, wait, timer_done))
 		return -ENOMEM;
 	timer->wait = wait;
 	wait->timer = timer;
