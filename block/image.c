@@ -209,12 +209,13 @@ static bool direct_wanted(const struct image *image, uint32_t block)
 static int image_set_direct(struct image *image)
 {
 	const struct image_config *config = &image->config;
-	const bool checksums = file_has_checksums(image->fd);
 	int flags = fcntl(image->fd, F_GETFL);
 	uint32_t block = 0, memory = 0;
+	bool checksums;
 
 	if (config->cache != IMAGE_CACHE_AUTO && config->cache != IMAGE_CACHE_DIRECT)
 		return 0;
+	checksums = file_has_checksums(image->fd);
 	/* From Linux 6.6 on a tmpfs takes the flag, and only demands alignment for it. */
 	if (!image->in_memory && !checksums && !fcntl(image->fd, F_SETFL, flags | O_DIRECT)) {
 		if (direct_alignment(image, &block, &memory) && direct_wanted(image, block)) {
