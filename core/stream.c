@@ -41,7 +41,7 @@ static bool is_tty(const struct stream *stream)
 
 static bool is_socket(const struct stream *stream)
 {
-	return stream->listen_fd >= 0;
+	return stream->listener.fd >= 0;
 }
 
 static void side_wake(struct stream_side *side)
@@ -502,8 +502,7 @@ static int stream_init(struct stream *stream, const struct stream_config *config
 		.in = { .op.done = input_done, .wake.run = input_wake },
 		.out = { .op.done = output_done, .wake.run = output_wake },
 		.input_watch.ready = input_ready,
-		.listen_fd = -1,
-		.listen_slot = -1,
+		.listener.fd = -1,
 		.slave_fd = -1,
 	};
 	sem_init(&stream->closed, 0, 0);

@@ -16,6 +16,7 @@
 
 #include "base/log.h"
 #include "core/byte_ring.h"
+#include "core/listener.h"
 #include "core/terminal.h"
 #include "core/worker.h"
 
@@ -79,10 +80,8 @@ struct stream {
 	struct log_limit log_limit;
 
 	/* stream_peer.c's: a listening socket; a pty's slave, so that its master never hangs up */
-	int listen_fd, listen_slot, slave_fd;
-	struct fd_watch listen_watch;
-	bool accept_lacks; /* open files or memory, at the last try: accept_timer runs */
-	struct worker_timer accept_timer;
+	struct listener listener;
+	int slave_fd;
 	const char *socket_path; /* ours to unlink, or NULL */
 	bool made_file;		 /* the file at config.path was not there */
 

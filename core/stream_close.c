@@ -63,8 +63,7 @@ static void close_run(struct worker_task *task)
 
 	stream->closing = true;
 	worker_unwatch(worker, &stream->input_watch);
-	worker_unwatch(worker, &stream->listen_watch);
-	worker_timer_stop(worker, &stream->accept_timer);
+	listener_stop(&stream->listener);
 	stream_cancel(&stream->in);
 	stream_output(stream);
 	if (stream->out.busy &&

@@ -22,7 +22,6 @@
 
 #define SOCKET_PREFIX "unix:"
 #define CLIENTS_WAITING 1
-#define ACCEPT_AGAIN_NS UINT64_C(100000000)
 
 const char *stream_socket_path(const char *path)
 {
@@ -134,7 +133,7 @@ static int open_socket(struct stream *stream, const char *path)
 	if (fd < 0)
 		return fail_host(errno, "%s: socket: %s; raise the limit of open files (ulimit -n)",
 				 stream->config.name, strerror(errno));
-	stream->listen_fd = fd;
+	stream->listener.fd = fd;
 	/* Whoever connects is at the guest's console: the mode is set before there is a name. */
 	if (fchmod(fd, 0600))
 		return fail_host_errno("%s: keep others from its socket", stream->config.name);
@@ -176,23 +175,6 @@ static bool has_hung_up(int fd)
 	return ppoll(&poll_fd, 1, &(struct timespec){ 0 }, NULL) > 0 && poll_fd.revents;
 }
 
-/*
- * The watch tells of a client once, when it comes: one that the host lacked open
- * files or memory for is asked for again in a while. That is said once, however
- * long it lasts.
- */
-static void accept_failed(struct stream *stream, int error)
-{
-	bool lacks = error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM;
-
-	if (!stream->accept_lacks)
-		log_limited(&stream->log_limit, "%s: accept: %s; %s", stream->config.name,
-			    strerror(error),
-			    fd_limit_advice(error, lacks ? "trying again" : "no client for now"));
-	stream->accept_lacks = lacks && !worker_timer_start(stream->config.worker,
-							    &stream->accept_timer, ACCEPT_AGAIN_NS);
-}
-
 void stream_peer_accept(struct stream *stream)
 {
 	int fd, error;
@@ -202,14 +184,7 @@ void stream_peer_accept(struct stream *stream)
 			stream_leave(stream); /* accepts when it is done */
 			return;
 		}
-		fd = accept4(stream->listen_fd, NULL, NULL, SOCK_CLOEXEC);
-		if (fd < 0 && (errno == EINTR || errno == ECONNABORTED))
-			continue;
-		if (fd < 0 && errno != EAGAIN) {
-			accept_failed(stream, errno);
-			return;
-		}
-		stream->accept_lacks = false;
+		fd = listener_accept(&stream->listener, 0);
 		if (fd < 0)
 			return;
 		if (stream->connected) { /* one client at a time */
@@ -227,35 +202,23 @@ void stream_peer_accept(struct stream *stream)
 	}
 }
 
-static void listen_ready(struct fd_watch *watch)
+static void listener_ready(struct listener *listener)
 {
-	stream_peer_accept(container_of(watch, struct stream, listen_watch));
-}
-
-static void accept_again(struct worker_timer *timer)
-{
-	stream_peer_accept(container_of(timer, struct stream, accept_timer));
+	stream_peer_accept(container_of(listener, struct stream, listener));
 }
 
 int stream_peer_listen(struct stream *stream)
 {
-	int error;
-
-	stream->listen_slot = worker_add_file(stream->config.worker, stream->listen_fd);
-	if (stream->listen_slot < 0)
-		return stream->listen_slot;
-	stream->listen_watch.ready = listen_ready;
-	stream->accept_timer.expired = accept_again;
-	error = worker_watch(stream->config.worker, &stream->listen_watch, stream->listen_slot);
-	if (error)
-		worker_remove_file(stream->config.worker, stream->listen_slot);
-	return error;
+	stream->listener.name = stream->config.name;
+	stream->listener.worker = stream->config.worker;
+	stream->listener.ready = listener_ready;
+	return listener_start(&stream->listener);
 }
 
 void stream_peer_close(struct stream *stream)
 {
 	/* See worker_remove_file(): closed is not yet gone. */
-	if (stream->listen_fd >= 0 && stream->in.fd >= 0)
+	if (stream->listener.fd >= 0 && stream->in.fd >= 0)
 		shutdown(stream->in.fd, SHUT_RDWR);
 	if (!stream->config.terminal) {
 		if (stream->out.fd != stream->in.fd)
@@ -283,8 +246,8 @@ void stream_peer_unmake(struct stream *stream)
 void stream_peer_destroy(struct stream *stream)
 {
 	fd_close(&stream->slave_fd);
-	if (stream->listen_fd >= 0)
-		shutdown(stream->listen_fd, SHUT_RDWR);
-	fd_close(&stream->listen_fd);
+	if (stream->listener.fd >= 0)
+		shutdown(stream->listener.fd, SHUT_RDWR);
+	fd_close(&stream->listener.fd);
 	stream_peer_unlink(stream);
 }

@@ -20,11 +20,11 @@
 #include "base/bytes.h"
 #include "base/fd.h"
 #include "base/log.h"
+#include "core/listener.h"
 #include "machine/instance.h"
 
 #define CLIENTS 4
 #define CALL_TIMEOUT_S 5
-#define ACCEPT_AGAIN_NS UINT64_C(100000000)
 
 struct client {
 	struct control *control;
@@ -38,10 +38,7 @@ struct control {
 	struct instance instance;
 	struct worker *worker;
 	struct control_handler *handler;
-	int listen_fd;
-	struct fd_watch watch;
-	struct worker_timer accept_timer;
-	bool accept_lacks; /* it was said */
+	struct listener listener;
 	struct client clients[CLIENTS];
 	unsigned next_client;
 };
@@ -118,54 +115,32 @@ static void client_accept(struct control *control, int fd)
 	fd_close(&client->fd);
 }
 
-/*
- * The watch tells of a client once, when it comes: one that the host lacked open
- * files or memory for is asked for again in a while. That is said once, however
- * long it lasts.
- */
-static void accept_all(struct control *control)
+static void listener_ready(struct listener *listener)
 {
-	int fd, error;
+	struct control *control = container_of(listener, struct control, listener);
+	int fd;
 
-	while ((fd = accept4(control->listen_fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC)) >= 0)
+	while ((fd = listener_accept(listener, SOCK_NONBLOCK)) >= 0)
 		client_accept(control, fd);
-	error = errno;
-	if (error != EAGAIN && !control->accept_lacks)
-		log_warning("control socket: accept: %s; %s", strerror(error),
-			    fd_limit_advice(error, "trying again"));
-	control->accept_lacks = error != EAGAIN &&
-				!worker_timer_start(control->worker, &control->accept_timer,
-						    ACCEPT_AGAIN_NS);
-}
-
-static void listen_ready(struct fd_watch *watch)
-{
-	accept_all(container_of(watch, struct control, watch));
-}
-
-static void accept_again(struct worker_timer *timer)
-{
-	accept_all(container_of(timer, struct control, accept_timer));
 }
 
 static int control_listen(struct control *control)
 {
 	const struct sockaddr_un *address = &control->instance.address;
-	int slot;
+	int fd;
 
 	if (!address->sun_path[0])
 		return -ENAMETOOLONG;
-	control->listen_fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	if (control->listen_fd < 0)
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (fd < 0)
 		return -errno;
+	control->listener.fd = fd;
 	unlink(address->sun_path); /* a dead machine's: we hold its name */
 	/* As its directory is the user's alone, before there is a name. */
-	if (fchmod(control->listen_fd, 0600) ||
-	    bind(control->listen_fd, (const struct sockaddr *)address, sizeof(*address)) ||
-	    listen(control->listen_fd, CLIENTS))
+	if (fchmod(fd, 0600) || bind(fd, (const struct sockaddr *)address, sizeof(*address)) ||
+	    listen(fd, CLIENTS))
 		return -errno;
-	slot = worker_add_file(control->worker, control->listen_fd);
-	return slot < 0 ? slot : worker_watch(control->worker, &control->watch, slot);
+	return listener_start(&control->listener);
 }
 
 int control_create(struct control **result, const char *name, struct worker *worker,
@@ -179,9 +154,9 @@ int control_create(struct control **result, const char *name, struct worker *wor
 		return fail_host(ENOMEM, "control socket: out of memory");
 	control->worker = worker;
 	control->handler = handler;
-	control->listen_fd = -1;
-	control->watch.ready = listen_ready;
-	control->accept_timer.expired = accept_again;
+	control->listener = (struct listener){
+		.name = "control socket", .worker = worker, .ready = listener_ready, .fd = -1
+	};
 	for (unsigned i = 0; i < CLIENTS; i++)
 		control->clients[i].fd = -1;
 	error = instance_acquire(&control->instance, name);
@@ -207,8 +182,7 @@ void control_close(struct control *control)
 			shutdown(control->clients[i].fd, SHUT_RDWR);
 		fd_close(&control->clients[i].fd);
 	}
-	worker_unwatch(control->worker, &control->watch);
-	worker_timer_stop(control->worker, &control->accept_timer);
+	listener_stop(&control->listener);
 	control->worker = NULL;
 }
 
@@ -224,15 +198,15 @@ void control_destroy(struct control *control)
 	if (!control)
 		return;
 	assert(!control->worker);
-	if (control->listen_fd >= 0) {
-		shutdown(control->listen_fd, SHUT_RDWR);
+	if (control->listener.fd >= 0) {
+		shutdown(control->listener.fd, SHUT_RDWR);
 		unlinkat(AT_FDCWD, control->instance.address.sun_path, 0);
 	}
 	instance_release(&control->instance);
-	while (control->listen_fd >= 0 &&
-	       (fd = accept4(control->listen_fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC)) >= 0)
+	while (control->listener.fd >= 0 &&
+	       (fd = accept4(control->listener.fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC)) >= 0)
 		close(fd);
-	fd_close(&control->listen_fd);
+	fd_close(&control->listener.fd);
 	free(control);
 }
 

@@ -797,7 +797,7 @@ static void test_socket_client_that_the_host_has_no_room_for(void **state)
 	wait_for(&refusal.done, 2);
 	assert_int_equal(stream_close(&stream, FLUSH_NS), 0);
 	assert_int_equal(lines_heard(), 1);
-	assert_null(stream.accept_timer.wait);
+	assert_null(stream.listener.again.wait);
 	refuse_clients(0, 0);
 	close(fd);
 }
