@@ -38,10 +38,10 @@ static void grace_expired(struct worker_timer *timer)
 	sem_post(&stream->closed);
 }
 
-/* Once, as the flush before it: both clocks were reserved when the stream was opened. */
-static void grace_begin(struct stream *stream)
+/* Each of the two once: they were reserved when the stream was opened. */
+static void clock_begin(struct stream *stream, struct worker_timer *clock, uint64_t delay_ns)
 {
-	int error = worker_timer_start(stream->config.worker, &stream->grace_timer, GRACE_NS);
+	int error = worker_timer_start(stream->config.worker, clock, delay_ns);
 
 	assert(!error);
 	(void)error;
@@ -53,25 +53,24 @@ static void flush_expired(struct worker_timer *timer)
 
 	stream_end_output(stream);
 	stream_cancel(&stream->out);
-	grace_begin(stream);
+	clock_begin(stream, &stream->grace_timer, GRACE_NS);
 }
 
 static void close_run(struct worker_task *task)
 {
 	struct stream *stream = container_of(task, struct stream, close_task);
-	struct worker *worker = stream->config.worker;
 
 	stream->closing = true;
-	worker_unwatch(worker, &stream->input_watch);
+	worker_unwatch(stream->config.worker, &stream->input_watch);
 	listener_stop(&stream->listener);
 	stream_cancel(&stream->in);
 	stream_output(stream);
-	if (stream->out.busy &&
-	    (!stream->flush_ns ||
-	     worker_timer_start(worker, &stream->flush_timer, stream->flush_ns)))
+	if (stream->out.busy && stream->flush_ns)
+		clock_begin(stream, &stream->flush_timer, stream->flush_ns);
+	else if (stream->out.busy)
 		flush_expired(&stream->flush_timer);
-	else if (stream->in.busy && !stream->out.busy)
-		grace_begin(stream);
+	else if (stream->in.busy)
+		clock_begin(stream, &stream->grace_timer, GRACE_NS);
 	stream_settle(stream);
 }
 
