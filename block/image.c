@@ -380,24 +380,25 @@ static int lane_open(struct image_lane *lane)
 	const struct image *image = lane->image;
 	const struct image_config *config = &image->config;
 	char byte;
+	int fd;
 
 	lane->fd = image->fd;
 	if (!image->lane_count || image->direct || image->in_memory || config->readonly)
 		return 0;
-	lane->fd = open(config->path, O_RDWR | O_CLOEXEC);
-	if (lane->fd < 0)
+	fd = open(config->path, O_RDWR | O_CLOEXEC);
+	if (fd < 0)
 		return open_failed(config, errno);
-	if (is_same_file(lane->fd, image->fd)) {
-		/* On SMB a lock keeps out all open files but the one that has it. */
-		if (pread(lane->fd, &byte, 1, 0) >= 0 || errno != EACCES)
-			return 0;
-		close(lane->fd);
-		lane->fd = image->fd;
-		return 0;
+	if (!is_same_file(fd, image->fd)) {
+		close(fd);
+		return fail(ESTALE, "%s: %s: was replaced while it was opened; start again",
+			    config->name, config->path);
 	}
-	fd_close(&lane->fd);
-	return fail(ESTALE, "%s: %s: was replaced while it was opened; start again", config->name,
-		    config->path);
+	/* On SMB a lock keeps out all open files but the one that has it. */
+	if (pread(fd, &byte, 1, 0) < 0 && errno == EACCES)
+		close(fd);
+	else
+		lane->fd = fd;
+	return 0;
 }
 
 static void lane_close(struct image_lane *lane)
