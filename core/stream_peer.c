@@ -30,6 +30,14 @@ const char *stream_socket_path(const char *path)
 	return path && !strncmp(path, SOCKET_PREFIX, length) ? path + length : NULL;
 }
 
+/* A console itself locks nothing: several may be logged to one file. */
+static bool is_locked(int fd)
+{
+	struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+
+	return !fcntl(fd, F_OFD_GETLK, &lock) && lock.l_type != F_UNLCK;
+}
+
 static int open_file(struct stream *stream, int *in_fd, int *out_fd)
 {
 	const char *name = stream->config.name, *path = stream->config.path;
@@ -41,6 +49,9 @@ static int open_file(struct stream *stream, int *in_fd, int *out_fd)
 		if (S_ISSOCK(status.st_mode))
 			return fail(EINVAL, "%s: %s is a socket; write unix:PATH to listen on one",
 				    name, path);
+		if (S_ISBLK(status.st_mode))
+			return fail(EINVAL, "%s: %s is a block device, and output would replace "
+				    "what is on it; name a file", name, path);
 		/* With both ends held, opening a FIFO waits for no reader, and none ends it. */
 		both = S_ISCHR(status.st_mode);
 		if (both || S_ISFIFO(status.st_mode))
@@ -55,9 +66,21 @@ static int open_file(struct stream *stream, int *in_fd, int *out_fd)
 	if (*out_fd < 0)
 		return fail(errno, "%s: open %s: %s; %s", name, path, strerror(errno),
 			    fd_open_advice(errno));
+	if (is_locked(*out_fd)) {
+		fd_close(out_fd);
+		return fail(EBUSY, "%s: %s is locked, as the image of a disk is that is in use; "
+			    "name another file", name, path);
+	}
 	if (both)
 		*in_fd = *out_fd;
 	return 0;
+}
+
+static int pty_failed(const struct stream *stream, const char *what)
+{
+	return fail_host(errno, "%s: %s: %s; %s", stream->config.name, what, strerror(errno),
+			 fd_limit_advice(errno, "see that /dev/pts is mounted, or name a file "
+					 "or unix:PATH"));
 }
 
 static int open_pty(struct stream *stream, int *in_fd, int *out_fd)
@@ -66,9 +89,10 @@ static int open_pty(struct stream *stream, int *in_fd, int *out_fd)
 	int master = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC | O_NONBLOCK);
 	struct termios modes;
 	char slave[64];
+	int error;
 
 	if (master < 0)
-		return fail_host_errno("%s: open a pty", stream->config.name);
+		return pty_failed(stream, "open a pty");
 	if (grantpt(master) || unlockpt(master) || ptsname_r(master, slave, sizeof(slave)))
 		goto failed;
 	stream->slave_fd = open(slave, O_RDWR | O_NOCTTY | O_CLOEXEC);
@@ -83,9 +107,9 @@ static int open_pty(struct stream *stream, int *in_fd, int *out_fd)
 	*out_fd = master;
 	return 0;
 failed:
-	fail_host_errno("%s: set up a pty", stream->config.name);
+	error = pty_failed(stream, "set up a pty");
 	close(master);
-	return -(EIO | FAIL_HOST);
+	return error;
 }
 
 /*
