@@ -64,7 +64,8 @@ static int image_open_file(struct image *image)
 			    config->name, config->path);
 	image->block_device = S_ISBLK(status.st_mode);
 	if (!S_ISREG(status.st_mode) && !image->block_device)
-		return fail(EINVAL, "%s: %s: is neither a file nor a block device", config->name,
+		return fail(EINVAL, "%s: %s: is neither a file nor a block device; "
+			    "name one that is", config->name,
 			    config->path);
 	/* On a block device O_EXCL refuses what is mounted; elsewhere it would mean nothing. */
 	if (image->block_device && !config->readonly)
@@ -287,14 +288,23 @@ static bool image_can_punch(const struct image *image)
 static int image_set_format(struct image *image)
 {
 	static const struct {
-		const char *name, *magic;
+		const char *name;
+		size_t at, length;
+		const char *magic;
 	} others[] = {
-		{ "qcow2", "QFI\xfb" },
-		{ "VMDK", "KDMV" },
-		{ "VHDX", "vhdxfile" },
+		{ "qcow2", 0, 4, "QFI\xfb" },
+		{ "QED", 0, 4, "QED" }, /* and a zero */
+		{ "VMDK", 0, 4, "KDMV" },
+		{ "VMDK", 0, 4, "COWD" },
+		{ "VMDK", 0, 21, "# Disk DescriptorFile" },
+		{ "VHD", 0, 8, "conectix" },
+		{ "VHDX", 0, 8, "vhdxfile" },
+		{ "VDI", 64, 4, "\x7f\x10\xda\xbe" },
+		{ "Parallels", 0, 16, "WithoutFreeSpace" },
+		{ "Parallels", 0, 16, "WithouFreSpacExt" },
 	};
 	const struct image_config *config = &image->config;
-	char start[8] = "";
+	char start[68] = "";
 	ssize_t length;
 
 	image->format = &raw_format;
@@ -305,7 +315,7 @@ static int image_set_format(struct image *image)
 		return fail((int)-length, "%s: %s: can't be read: %s", config->name, config->path,
 			    strerror((int)-length));
 	for (unsigned i = 0; i < ARRAY_SIZE(others); i++)
-		if (!memcmp(start, others[i].magic, strlen(others[i].magic)))
+		if (!memcmp(start + others[i].at, others[i].magic, others[i].length))
 			return fail(EINVAL, "%s: %s: is a %s image, and only raw ones can be used; "
 				    "convert it (qemu-img convert -O raw), or add 'format=raw' if "
 				    "these are the disk's own bytes", config->name, config->path,
@@ -322,7 +332,7 @@ int image_open(struct image *image, const struct image_config *config)
 	if (!error)
 		error = image_lock(image);
 	if (!error)
-		error = image_set_format(image); /* before O_DIRECT: it reads 8 bytes */
+		error = image_set_format(image); /* before O_DIRECT: it reads a few bytes */
 	if (!error)
 		error = image_set_geometry(image);
 	if (error) {

@@ -365,19 +365,41 @@ static void test_what_can_not_be_opened(void **state)
 
 static void test_other_formats_are_refused(void **state)
 {
+	static const struct {
+		const char *magic;
+		size_t length;
+		off_t at;
+	} others[] = {
+		{ "QFI\xfb", 4, 0 }, { "QED\0", 4, 0 }, { "KDMV", 4, 0 }, { "COWD", 4, 0 },
+		{ "# Disk DescriptorFile\nversion=1\n", 32, 0 }, { "conectix", 8, 0 },
+		{ "vhdxfile", 8, 0 }, { "\x7f\x10\xda\xbe", 4, 64 },
+		{ "WithoutFreeSpace", 16, 0 }, { "WithouFreSpacExt", 16, 0 },
+	};
 	struct image image;
-	struct image_config config = { .name = "disk0", .path = disk_path };
 	int fd;
 
 	(void)state;
-	make_file(disk_path, 4096);
-	fd = open(disk_path, O_WRONLY);
-	assert_int_equal(pwrite(fd, "QFI\xfb", 4, 0), 4);
-	close(fd);
-	assert_int_equal(image_open(&image, &config), -EINVAL);
-	config.format_raw = true;
-	assert_int_equal(image_open(&image, &config), 0);
-	image_close(&image);
+	for (unsigned i = 0; i < ARRAY_SIZE(others); i++) {
+		struct image_config config = { .name = "disk0", .path = disk_path };
+		char last = others[i].magic[others[i].length - 1];
+
+		make_file(disk_path, 4096);
+		fd = open(disk_path, O_WRONLY);
+		assert_int_equal(pwrite(fd, others[i].magic, others[i].length, others[i].at),
+				 others[i].length);
+		assert_int_equal(image_open(&image, &config), -EINVAL);
+		config.format_raw = true;
+		assert_int_equal(image_open(&image, &config), 0);
+		image_close(&image);
+		/* It is the whole of it that counts. */
+		config.format_raw = false;
+		assert_int_equal(pwrite(fd, (char[]){ last ^ 0x40 }, 1,
+					others[i].at + (off_t)others[i].length - 1), 1);
+		assert_int_equal(image_open(&image, &config), i == 4 ? -EINVAL : 0);
+		if (i != 4) /* of which the newline is no part */
+			image_close(&image);
+		close(fd);
+	}
 }
 
 static void test_one_writer_or_many_readers(void **state)
