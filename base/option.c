@@ -69,7 +69,8 @@ static int mac_parse(const char *text, struct option_mac *mac)
 	if (sscanf(text, "%2x:%2x:%2x:%2x:%2x:%2x%n", &byte[0], &byte[1], &byte[2], &byte[3],
 		   &byte[4], &byte[5], &length) != 6 || text[length])
 		return -EINVAL;
-	if (byte[0] & 1) /* a multicast address is no station's */
+	/* A multicast address is no station's, nor is the one that drivers take for none. */
+	if ((byte[0] & 1) || !(byte[0] | byte[1] | byte[2] | byte[3] | byte[4] | byte[5]))
 		return -EINVAL;
 	for (int i = 0; i < 6; i++)
 		mac->address[i] = (uint8_t)byte[i];
@@ -225,12 +226,16 @@ static int key_refuse(const char *what, const char *name, const struct option_ke
 static unsigned longs_like(const char *name, size_t length, const struct option *longs, char *text,
 			   size_t size)
 {
+	const struct option *first = longs, *same;
 	unsigned count = 0;
 	size_t printed = 0;
 
 	text[0] = '\0';
 	for (; longs->name; longs++) {
-		if (strncmp(longs->name, name, length))
+		/* One may be there for itself and for a device. */
+		for (same = first; strcmp(same->name, longs->name); same++)
+			;
+		if (same != longs || strncmp(longs->name, name, length))
 			continue;
 		if (!longs->name[length])
 			return 1;

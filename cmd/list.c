@@ -37,7 +37,11 @@ int cmd_list(int argc, char **argv)
 		puts("usage: ringvm list\n\nShows pid, state and name of this user's machines.");
 		return 0;
 	}
-	if (options.all || options.force || options.name[0]) {
+	if (options.name[0]) {
+		fail(0, "list: takes no name; leave out '%s'", options.name);
+		return MACHINE_EXIT_USAGE;
+	}
+	if (options.all || options.force) {
 		fail(0, "list: takes no options but --help");
 		return MACHINE_EXIT_USAGE;
 	}

@@ -62,7 +62,7 @@ static int cmd_help(int argc, char **argv)
 	char topic[64] = "--help";
 	char *words[] = { NULL, topic, NULL };
 	bool all = argc < 2 || !strcmp(argv[1], "help") || !strcmp(argv[1], "version");
-	int most = all ? 2 : 3;
+	int most = !all && !strcmp(argv[1], "run") ? 3 : 2;
 
 	if (argc > most) {
 		fail(0, "help: takes a command, and a topic of run; leave out '%s'", argv[most]);

@@ -271,7 +271,7 @@ static int call_connect(const char *name, pid_t pid)
 	int fd, error;
 
 	if (instance_socket(name, &address))
-		return fail(ENAMETOOLONG, "name '%s': the path of its socket is too long", name);
+		return call_fail(ENOENT, name, pid, "");
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		return fail_host(errno, "name '%s': socket: %s; raise the limit of open files "

@@ -118,6 +118,7 @@ int instance_acquire(struct instance *instance, const char *name)
 {
 	char directory[PATH_MAX], *path = instance->lock_path;
 	int fd, error = directory_create(directory, sizeof(directory));
+	pid_t pid;
 
 	if (!error)
 		error = instance_lock_path(name, path, sizeof(instance->lock_path));
@@ -129,9 +130,13 @@ int instance_acquire(struct instance *instance, const char *name)
 	do {
 		fd = lock_open(path);
 	} while (fd == -EAGAIN);
-	if (fd == -EBUSY)
+	if (fd == -EBUSY) {
+		pid = lock_pid(path);
+		if (pid <= 0) /* not written yet, or there was no room for it */
+			return fail(EBUSY, "name '%s' is in use; choose another with --name", name);
 		return fail(EBUSY, "name '%s' is in use (pid %d); choose another with --name, or "
-			    "end it with 'ringvm stop --name %s'", name, (int)lock_pid(path), name);
+			    "end it with 'ringvm stop --name %s'", name, (int)pid, name);
+	}
 	if (fd < 0) {
 		log_warning("name '%s': %s: %s; 'ringvm stop' will not find this machine", name,
 			    path, strerror(-fd));

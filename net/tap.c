@@ -128,15 +128,14 @@ static int interface_refused(const struct tap_config *config, int error)
 {
 	const char *name = config->interface ? config->interface : "tap";
 	const char *several = config->queue_count > 1 ? " multi_queue" : "";
+	const char *made = config->interface && !strchr(name, '%') ? name : "tap0";
 
 	switch (error) {
 	case EPERM:
 	case EACCES:
-		if (!config->interface)
-			name = "tap0";
 		return fail_host(error, "%s: %s: %s; create it with 'ip tuntap add dev %s mode "
-				 "tap user $USER%s' and name it by tapif=%s", config->device, name,
-				 strerror(error), name, several, name);
+				 "tap user $USER%s' and name it by tapif=%s", config->device, made,
+				 strerror(error), made, several, made);
 	case EBUSY:
 		return fail_host(error, "%s: %s: %s; end the program that has it open, or name "
 				 "another one", config->device, name, strerror(error));
@@ -271,28 +270,36 @@ static int tap_add_interface(struct tap *tap, const struct tap_config *config)
 static int set_mtu(const char *name, const struct tap_config *config)
 {
 	unsigned present;
+	char advice[128];
 	int error = interface_mtu(name, &present);
 
 	if (!error && present != config->mtu)
 		error = interface_set_mtu(name, config->mtu);
-	if (error)
-		return fail_host(-error, "%s: %s: MTU %u: %s; set it with 'ip link set dev %s "
-				 "mtu %u'", config->device, name, config->mtu, strerror(-error),
-				 name, config->mtu);
-	return 0;
+	if (!error)
+		return 0;
+	if (error == -EINVAL)
+		snprintf(advice, sizeof(advice), "no tap has one so large; name a smaller one");
+	else
+		snprintf(advice, sizeof(advice), "set it with 'ip link set dev %s mtu %u'", name,
+			 config->mtu);
+	return fail_host(-error, "%s: %s: MTU %u: %s; %s", config->device, name, config->mtu,
+			 strerror(-error), fd_limit_advice(-error, advice));
 }
 
 static int set_address(const char *name, const struct tap_config *config)
 {
+	char advice[128];
 	int error = interface_set_address(name, config->host_ip);
 
 	if (error == -EINVAL)
 		return fail(EINVAL, "%s: host_ip=%s: expected an IPv4 address such as "
 			    "192.168.33.1/24", config->device, config->host_ip);
+	snprintf(advice, sizeof(advice), "set it with 'ip address add %s dev %s' and leave host_ip "
+		 "out", config->host_ip, name);
 	if (error)
-		return fail_host(-error, "%s: %s: address %s: %s; set it with 'ip address add %s "
-				 "dev %s' and leave host_ip out", config->device, name,
-				 config->host_ip, strerror(-error), config->host_ip, name);
+		return fail_host(-error, "%s: %s: address %s: %s; %s", config->device, name,
+				 config->host_ip, strerror(-error),
+				 fd_limit_advice(-error, advice));
 	return 0;
 }
 
@@ -331,8 +338,9 @@ int tap_open(struct link **link, const struct tap_config *config)
 	bool made = error == -ENODEV;
 
 	if (error && !made)
-		return fail_host(-error, "%s: %s: whether it is there: %s", config->device,
-				 config->interface, strerror(-error));
+		return fail_host(-error, "%s: %s: whether it is there: %s; %s", config->device,
+				 config->interface, strerror(-error),
+				 fd_limit_advice(-error, "see 'ip link'"));
 	tap = calloc(1, sizeof(*tap));
 	if (!tap)
 		return fail_host(ENOMEM, "%s: out of memory", config->device);

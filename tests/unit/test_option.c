@@ -96,7 +96,8 @@ static void test_refusals(void **state)
 	static const char *const wrong[] = {
 		"", "ro", "a,queues=0", "a,queues=17", "a,queues=x", "a,queues", "a,queues=-1",
 		"a,size=1X", "a,size=99999999999G", "a,cache=none", "a,mac=02:00", "a,bogus=1",
-		"a,mac=01:00:00:00:00:00", "a,ro=maybe", "a,,,b", "a,fd=-2", "path=", "bogus=1",
+		"a,mac=01:00:00:00:00:00", "a,mac=00:00:00:00:00:00", "a,ro=maybe", "a,,,b",
+		"a,fd=-2", "path=", "bogus=1",
 		"a,mac=02:00:00:00:00:abc", "a,mac=-2:00:00:00:00:01", "a,mac=02: 0:00:00:00:01",
 	};
 
