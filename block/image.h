@@ -91,6 +91,8 @@ struct image_io {
 	struct iovec *iov; /* READ, WRITE: `length` bytes in all; used up on the way */
 	unsigned iov_count;
 	void (*done)(struct image_io *io, int result);
+	/* NULL: always. Asked between the steps of a long one, which else ends by -ECANCELED. */
+	bool (*wanted)(const struct image_io *io);
 
 	/* block/ only */
 	struct ring_op op;
@@ -116,7 +118,7 @@ struct image_lane {
 	uint8_t *buffers, *zeroes;
 	uint32_t buffers_free; /* bitmap */
 	struct image_line buffer_line;	/* for a bounce buffer */
-	struct image_line rest_line;	/* for their turn to go on, in memory */
+	struct image_line rest_line;	/* for their turn to go on, but for direct I/O */
 	struct worker_job rest_job;
 	struct image_line syncing;	/* share the sync that is in flight, the first one's */
 	struct image_line sync_line;	/* for the next one */

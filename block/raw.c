@@ -23,7 +23,7 @@
 #define RAW_BUFFER_BYTES (64 * KIB)
 #define RAW_ZEROES_BYTES MIB /* of the host's zero page, mapped over and over */
 #define RAW_TRANSFER_MAX GIB /* the kernel moves less than 2 GiB at once, and then no whole block */
-#define RAW_NOW_MAX (4 * MIB) /* a worker copies at once: a millisecond or so */
+#define RAW_NOW_MAX (4 * MIB) /* copied at once, by a worker or for it: a millisecond or so */
 #define RAW_RETRIES 8	     /* of the same step, without progress */
 
 enum raw_step {
@@ -148,11 +148,18 @@ static bool buffer_take(struct image_lane *lane, struct image_io *io)
 	return true;
 }
 
+static bool raw_wanted(const struct image_io *io)
+{
+	return !io->wanted || io->wanted(io);
+}
+
 /* Whoever has waited longest goes on with it. */
 static void buffer_give(struct image_lane *lane, uint8_t *buffer)
 {
-	struct image_io *next = line_take(&lane->buffer_line);
+	struct image_io *next;
 
+	while ((next = line_take(&lane->buffer_line)) && !raw_wanted(next))
+		next->done(next, -ECANCELED);
 	if (!next) {
 		lane->buffers_free |= 1u << (size_t)(buffer - lane->buffers) / RAW_BUFFER_BYTES;
 		return;
@@ -247,8 +254,10 @@ static void raw_prepare_transfer(struct io_uring_sqe *sqe, const struct image_io
 {
 	const int slot = io->lane->slot;
 	const uint64_t offset = io->offset + io->moved;
-	const unsigned length = (unsigned)min_u64(io->iov->iov_len, RAW_TRANSFER_MAX);
-	const unsigned count = iovec_within(io, RAW_TRANSFER_MAX);
+	/* What the page cache has is copied while it is submitted. */
+	const uint64_t bytes_max = io->lane->image->direct ? RAW_TRANSFER_MAX : RAW_NOW_MAX;
+	const unsigned length = (unsigned)min_u64(io->iov->iov_len, bytes_max);
+	const unsigned count = iovec_within(io, bytes_max);
 
 	if (io->verb == IMAGE_WRITE && count <= 1)
 		io_uring_prep_write(sqe, slot, io->iov->iov_base, length, offset);
@@ -360,12 +369,16 @@ static void raw_issue(struct image_io *io)
 	worker_arm(sqe, &io->op);
 }
 
-/* A file in memory: one piece of one request, then everybody else on this worker. */
+/* But for direct I/O: one piece of one request, then everybody else on this worker. */
 static void raw_go_on(struct worker_job *job)
 {
 	struct image_lane *lane = container_of(job, struct image_lane, rest_job);
+	struct image_io *io = line_take(&lane->rest_line);
 
-	raw_issue(line_take(&lane->rest_line));
+	if (raw_wanted(io))
+		raw_issue(io);
+	else
+		raw_end(io, -ECANCELED);
 	if (lane->rest_line.first)
 		worker_ready(lane->worker, job);
 }
@@ -443,7 +456,7 @@ static void raw_advance(struct image_io *io, uint64_t bytes)
 	if (io->moved < io->length) {
 		if (io->verb == IMAGE_WRITE_ZEROES && io->step != RAW_ZERO_WRITE)
 			io->step = raw_zero_begin(io);
-		if (io->lane->image->in_memory)
+		if (!io->lane->image->direct)
 			raw_rest(io);
 		else
 			raw_issue(io);
@@ -503,6 +516,11 @@ static void raw_done(struct ring_op *op, int result, uint32_t cqe_flags)
 	struct image_io *io = container_of(op, struct image_io, op);
 
 	(void)cqe_flags;
+	/* A sync may be others' as well. */
+	if (io->step != RAW_SYNC && !raw_wanted(io)) {
+		raw_end(io, -ECANCELED);
+		return;
+	}
 	if ((result == -EINTR || result == -EAGAIN) && io->retries < RAW_RETRIES) {
 		io->retries++;
 		raw_issue(io);

@@ -18,6 +18,7 @@
 #include "core/worker.h"
 
 #define BLK_USUAL_BYTES 4096 /* of a request */
+#define BLK_CACHED_BYTES (64 * KIB) /* of one through the page cache */
 #define BLK_QUEUE_SIZE 256
 #define BLK_SEGMENTS_MAX (BLK_QUEUE_SIZE - 2) /* a descriptor each for header and status */
 #define BLK_QUEUES_MAX 16
@@ -95,6 +96,12 @@ static void blk_done(struct image_io *io, int result)
 	blk_end(request, result ? VIRTIO_BLK_S_IOERR : VIRTIO_BLK_S_OK);
 }
 
+/* A guest that resets does not wait for all that it has asked for. */
+static bool blk_wanted(const struct image_io *io)
+{
+	return virtqueue_wanted(container_of(io, const struct blk_request, io)->queue);
+}
+
 static struct image_lane *blk_lane(struct blk *blk, const struct virtqueue *queue)
 {
 	return &blk->lanes[queue->index % blk->lane_count];
@@ -104,6 +111,7 @@ static void blk_read_write(struct blk *blk, struct blk_request *request, struct 
 			   uint32_t type, uint64_t sector)
 {
 	struct image_io *io = &request->io;
+	uint64_t usual_bytes;
 
 	if (type == VIRTIO_BLK_T_IN) {
 		io->verb = IMAGE_READ;
@@ -123,9 +131,13 @@ static void blk_read_write(struct blk *blk, struct blk_request *request, struct 
 		return;
 	}
 	image_submit(blk_lane(blk, request->queue), io);
-	/* It has ended already, or most of it waits: others shall not wait till many such have. */
-	if (blk->image.in_memory && io->length)
-		virtqueue_spend(request->queue, (unsigned)((io->length - 1) / BLK_USUAL_BYTES));
+	/*
+	 * It has ended already, or will while it is submitted if the page cache has it,
+	 * or most of it waits: others shall not wait till many such have.
+	 */
+	usual_bytes = blk->image.in_memory ? BLK_USUAL_BYTES : BLK_CACHED_BYTES;
+	if (!blk->image.direct && io->length)
+		virtqueue_spend(request->queue, (unsigned)((io->length - 1) / usual_bytes));
 }
 
 static void blk_flush(struct blk *blk, struct blk_request *request)
@@ -233,7 +245,9 @@ static void blk_begin(struct blk *blk, struct blk_request *request, struct chain
 	struct virtio_blk_outhdr header;
 	uint32_t type;
 
-	request->io = (struct image_io){ .verb = IMAGE_FLUSH, .done = blk_done };
+	request->io = (struct image_io){
+		.verb = IMAGE_FLUSH, .done = blk_done, .wanted = blk_wanted
+	};
 	request->range = 0;
 	request->range_count = 0;
 	if (!chain_pull(chain, &header, sizeof(header))) {

@@ -20,6 +20,11 @@ bool virtqueue_running(const struct virtqueue *queue)
 	return queue->run && !queue->run->stopping && !virtio_silenced(queue->device);
 }
 
+bool virtqueue_wanted(const struct virtqueue *queue)
+{
+	return queue->run && !queue->run->drop && !virtio_silenced(queue->device);
+}
+
 unsigned virtqueue_in_flight(const struct virtqueue *queue)
 {
 	return queue->run ? queue->run->in_flight : 0;
@@ -137,7 +142,7 @@ static bool virtqueue_keep(struct virtqueue *queue, struct virtqueue_head *head,
 static void virtqueue_use(struct virtqueue *queue, const struct virtqueue_buffer *buffer,
 			  uint32_t written_bytes)
 {
-	if (queue->run->drop || virtio_silenced(queue->device))
+	if (!virtqueue_wanted(queue))
 		return;
 	queue->run->ring->use(queue, buffer, written_bytes);
 	worker_publish(queue->worker, &queue->publish_job);

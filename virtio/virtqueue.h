@@ -18,6 +18,12 @@
 
 #define VIRTQUEUE_MAX 1024 /* entries: also the most iovecs that the kernel takes at once */
 #define VIRTQUEUE_PASS_CHAINS 64 /* popped in one pass of the worker, so that no queue starves */
+/*
+ * The first byte written to a page has the host zero all of it, which may be 2 MiB: a
+ * device whose worker others share writes to this many parts of a chain, and spends as
+ * many chains for each.
+ */
+#define VIRTQUEUE_PARTS_SHARED 4
 
 struct virtio_device;
 
@@ -119,6 +125,9 @@ void virtqueue_again(struct virtqueue *queue);
 
 /* Whether pop can give chains at all: false from stop() on, and when the device has failed. */
 bool virtqueue_running(const struct virtqueue *queue);
+
+/* Whether what is pushed still reaches the guest: what takes long may be left undone if not. */
+bool virtqueue_wanted(const struct virtqueue *queue);
 
 /* Chains popped and neither pushed nor given back. */
 unsigned virtqueue_in_flight(const struct virtqueue *queue);

@@ -992,6 +992,118 @@ static void test_huge_transfers_let_others_in(void **state)
 	free(got);
 }
 
+/* What the page cache has is copied while it is submitted: no more at once than in memory. */
+static void test_cached_transfers_let_others_in(void **state)
+{
+	const size_t bytes = 24 * MIB;
+	uint8_t *got = calloc(1, bytes);
+	struct huge huge = { .neighbour.run = neighbour_runs };
+	struct request *request = &huge.request;
+	struct disk disk;
+
+	(void)state;
+	make_file(disk_path, bytes);
+	disk_open(&disk, disk_path, IMAGE_CACHE_WRITEBACK, false);
+	disk.image.in_memory = false;
+	request->io = (struct image_io){ .verb = IMAGE_READ, .length = bytes, .iov_count = 2,
+					 .done = request_done, .iov = request->iov };
+	request->iov[0] = (struct iovec){ got, 6 * MIB };
+	request->iov[1] = (struct iovec){ got + 6 * MIB, 18 * MIB };
+	request->lane = &disk.lane;
+	request->task.run = huge_submit;
+	sem_init(&request->ended, 0, 0);
+	worker_post(&worker, &request->task);
+	assert_int_equal(end(request), 0);
+	assert_in_range(tamper.reads, 6, 8);
+	assert_true(huge.turns >= 5);
+	check_pattern(got, 0, bytes);
+	disk_close(&disk);
+	free(got);
+}
+
+static bool unwanted(const struct image_io *io)
+{
+	(void)io;
+	return false;
+}
+
+#define UNWANTED 40
+
+struct unwanted {
+	struct worker_task task;
+	struct request requests[UNWANTED];
+};
+
+static void unwanted_submit(struct worker_task *task)
+{
+	struct unwanted *all = container_of(task, struct unwanted, task);
+
+	for (unsigned i = 0; i < UNWANTED; i++)
+		image_submit(all->requests[i].lane, &all->requests[i].io);
+}
+
+/* A guest that resets does not wait for more than what is in flight. */
+static void test_unwanted_requests_end_soon(void **state)
+{
+	struct unwanted *all = calloc(1, sizeof(*all));
+	uint8_t *bytes = NULL;
+	struct disk disk;
+
+	(void)state;
+	assert_int_equal(posix_memalign((void **)&bytes, 4096, MIB), 0);
+	make_file(disk_path, DISK_BYTES);
+	for (unsigned c = 0; c < 2; c++) {
+		struct request request = {
+			.io = { .verb = IMAGE_READ, .length = 65536, .iov_count = 1,
+				.wanted = unwanted },
+			.iov = { { bytes, 65536 } },
+		};
+
+		disk_open(&disk, disk_path, c ? IMAGE_CACHE_WRITEBACK : IMAGE_CACHE_AUTO, false);
+		disk.image.in_memory = false;
+		tamper.shorten_to = 4096;
+		begin(&disk, &request);
+		assert_int_equal(end(&request), -ECANCELED);
+		assert_int_equal(tamper.reads, 1);
+		/* Nor is it tried again, nor in another way, nor said to have failed. */
+		for (unsigned i = 0; i < 2; i++) {
+			request.io = (struct image_io){ .verb = IMAGE_WRITE_ZEROES, .length = MIB,
+							.unmap = true, .wanted = unwanted };
+			tamper.opcode = IORING_OP_FALLOCATE;
+			tamper.result = i ? -EOPNOTSUPP : -EINTR;
+			tamper.times = 1;
+			message_begin();
+			begin(&disk, &request);
+			assert_int_equal(end(&request), -ECANCELED);
+			assert_false(message_end(""));
+			assert_int_equal(tamper.fallocates, i + 1);
+			assert_int_equal(tamper.writes, 0);
+		}
+		disk_close(&disk);
+	}
+	/* Sixteen have a bounce buffer, the others wait for one in vain. */
+	disk_open(&disk, disk_path, IMAGE_CACHE_AUTO, false);
+	all->task.run = unwanted_submit;
+	for (unsigned i = 0; i < UNWANTED; i++) {
+		struct request *request = &all->requests[i];
+
+		request->iov[0] = (struct iovec){ bytes + 4096 * i + 1, 512 };
+		request->io = (struct image_io){ .verb = IMAGE_READ, .length = 512, .iov_count = 1,
+						 .iov = request->iov, .wanted = unwanted,
+						 .done = request_done };
+		request->lane = &disk.lane;
+		sem_init(&request->ended, 0, 0);
+	}
+	worker_post(&worker, &all->task);
+	for (unsigned i = 0; i < UNWANTED; i++)
+		assert_int_equal(end(&all->requests[i]), -ECANCELED);
+	assert_int_equal(tamper.reads, 16);
+	assert_int_equal(disk.lane.buffers_free, 0xffff);
+	disk_close(&disk);
+	free(bytes);
+	free(all);
+}
+
 /* What the page cache could not write is gone, and the kernel says so once. */
 static void test_lost_data_stays_lost(void **state)
 {
@@ -1498,6 +1610,8 @@ int main(void)
 		cmocka_unit_test(test_try_again),
 		cmocka_unit_test(test_errors_are_of_one_request),
 		cmocka_unit_test(test_huge_transfers_let_others_in),
+		cmocka_unit_test(test_cached_transfers_let_others_in),
+		cmocka_unit_test(test_unwanted_requests_end_soon),
 		cmocka_unit_test(test_lost_data_stays_lost),
 		cmocka_unit_test(test_huge_transfers_are_whole_blocks),
 		cmocka_unit_test(test_syncs_are_shared),
