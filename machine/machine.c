@@ -21,6 +21,8 @@
 
 /* How long devices may take to finish what they have in flight. */
 #define QUIESCE_TIMEOUT_MS 1000
+/* How often a guest that restarts asks whether they have. */
+#define RESTART_AGAIN_NS UINT64_C(100000000)
 
 int machine_exit_of(int failure)
 {
@@ -51,11 +53,12 @@ static void nothing_run(struct worker_task *task)
 
 /*
  * True when every device has let go of guest memory. All are asked before one is
- * waited for, so that together they take no longer than one may.
+ * waited for, so that together they take no longer than one may. It is said of
+ * those that were waited for in vain.
  */
-static bool devices_quiesce(struct machine *machine)
+static bool devices_quiesce(struct machine *machine, unsigned timeout_ms)
 {
-	uint64_t deadline_ms = now_ms() + QUIESCE_TIMEOUT_MS;
+	uint64_t deadline_ms = now_ms() + timeout_ms;
 	bool quiet = true;
 
 	for (unsigned i = 0; i < machine->device_count; i++)
@@ -65,8 +68,9 @@ static bool devices_quiesce(struct machine *machine)
 		uint64_t passed_ms = min_u64(now_ms(), deadline_ms);
 
 		if (virtio_device_quiesce(device, (unsigned)(deadline_ms - passed_ms))) {
-			log_warning("%s: its requests do not end; the host's storage or network "
-				    "may hang", device->deps.name);
+			if (timeout_ms)
+				log_warning("%s: its requests do not end; the host's storage or "
+					    "network may hang", device->deps.name);
 			quiet = false;
 		}
 	}
@@ -105,14 +109,10 @@ static bool outputs_close(struct machine *machine)
 }
 
 /* As if the reset line had been pulled: nothing of the old run is left. */
-static int machine_restart(struct machine *machine)
+static int machine_reset(struct machine *machine)
 {
 	int error;
 
-	vm_park_vcpus(&machine->vm);
-	request_forget_guests(&machine->requests);
-	if (!devices_quiesce(machine))
-		return fail_host(EIO, "machine: can't restart while a device is busy");
 	pci_host_reset(board_pci_host(machine->board));
 	board_reset(machine->board);
 	guest_memory_clear(&machine->vm.memory);
@@ -124,10 +124,34 @@ static int machine_restart(struct machine *machine)
 	return error;
 }
 
+/*
+ * When devices are through. A guest decides how much they have to do, and the
+ * host how long it takes: neither is an end.
+ */
+static void machine_restart(struct machine *machine, unsigned timeout_ms)
+{
+	int error = 0;
+
+	machine->restarting = !devices_quiesce(machine, timeout_ms);
+	if (!machine->restarting)
+		error = machine_reset(machine);
+	else if (worker_timer_start(&machine->control, &machine->restart_timer, RESTART_AGAIN_NS))
+		error = fail_host(ENOMEM, "machine: can't wait for a device that is busy: out of "
+				  "memory");
+	if (error)
+		machine_end(machine, machine_exit_of(error));
+}
+
+static void restart_again(struct worker_timer *timer)
+{
+	struct machine *machine = container_of(timer, struct machine, restart_timer);
+
+	if (!machine->control.quit)
+		machine_restart(machine, 0);
+}
+
 static void guest_reset(struct machine *machine)
 {
-	int error;
-
 	if (machine->config->reboot == MACHINE_REBOOT_EXIT) {
 		log_info("the guest asked for a reset; run with --reboot=restart to let it");
 		machine_end(machine, MACHINE_EXIT_RESET);
@@ -138,9 +162,11 @@ static void guest_reset(struct machine *machine)
 		machine_end(machine, MACHINE_EXIT_RESET);
 		return;
 	}
-	error = machine_restart(machine);
-	if (error)
-		machine_end(machine, machine_exit_of(error));
+	vm_park_vcpus(&machine->vm);
+	request_forget_guests(&machine->requests);
+	machine_restart(machine, QUIESCE_TIMEOUT_MS);
+	if (machine->restarting)
+		log_warning("the guest restarts when they have ended");
 }
 
 static void request_ready(struct fd_watch *watch)
@@ -184,12 +210,12 @@ static void stop_expired(struct worker_timer *timer)
 	machine_end(machine, MACHINE_EXIT_SIGNAL + machine->stop_signal);
 }
 
-/* The power button first; a second wish, or a timeout of 0, cuts the power. */
+/* The power button first; a second wish, a timeout of 0, or nobody to hear it, cuts the power. */
 static void machine_stop(struct machine *machine, int signal_number)
 {
 	uint64_t timeout_ns = machine->config->stop_timeout_s * UINT64_C(1000000000);
 
-	if (machine->stop_signal || !timeout_ns) {
+	if (machine->stop_signal || !timeout_ns || machine->restarting) {
 		machine_end(machine, MACHINE_EXIT_SIGNAL + signal_number);
 		return;
 	}
@@ -293,6 +319,7 @@ static int machine_start(struct machine *machine)
 	machine->request_watch.ready = request_ready;
 	machine->signal_watch.ready = signal_ready;
 	machine->stop_timer.expired = stop_expired;
+	machine->restart_timer.expired = restart_again;
 	machine->control_handler.handle = control_handle;
 	error = sandbox_drop_privileges(&machine->sandbox);
 	if (!error)
@@ -334,8 +361,9 @@ int machine_run(const struct machine_config *config)
 	worker_unwatch(&machine.control, &machine.request_watch);
 	worker_unwatch(&machine.control, &machine.signal_watch);
 	worker_timer_stop(&machine.control, &machine.stop_timer);
+	worker_timer_stop(&machine.control, &machine.restart_timer);
 	vm_stop_vcpus(&machine.vm);
-	quiet = devices_quiesce(&machine);
+	quiet = devices_quiesce(&machine, QUIESCE_TIMEOUT_MS);
 	terminal_restore();
 	control_close(machine.socket);
 	quiet = outputs_close(&machine) && quiet;

@@ -54,6 +54,8 @@ struct machine {
 	int signal_fd;
 	struct fd_watch request_watch, signal_watch;
 	struct worker_timer stop_timer;
+	struct worker_timer restart_timer;
+	bool restarting; /* the vCPUs are parked until the devices are quiet */
 };
 
 /* ---- machine/build.c: the one place where parts are put together ---- */

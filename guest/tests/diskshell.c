@@ -14,6 +14,7 @@
  *				changes were announced
  *	say BYTES		65536 at most, on each port of the console, if there is one:
  *				"said" when the device has taken them
+ *	restart			pulls the machine's reset line
  *	quit
  */
 #include "kit/memory.h"
@@ -227,6 +228,8 @@ static void run(char *line, char *result, size_t size)
 	text_format(result, size, " what?");
 	if (count == 1 && !strcmp(words[0], "link") && card)
 		link(result, size);
+	if (count == 1 && !strcmp(words[0], "restart"))
+		arch_reset();
 	if (count == 2 && !strcmp(words[0], "say") && console) {
 		say(number(words[1]), result, size);
 		return;
