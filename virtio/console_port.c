@@ -171,12 +171,13 @@ static void port_room(struct stream *stream)
 
 /* ---- Input ---- */
 
+/* A buffer may come back with less than it holds: one that is all parts does. */
 static uint32_t receive_bytes(struct console_port *port, struct chain *chain)
 {
 	uint32_t written = 0;
 	size_t step = 1;
 
-	while (step && chain->writable_bytes) {
+	for (unsigned i = 0; i < VIRTQUEUE_PARTS_SHARED && step && chain->writable_bytes; i++) {
 		step = stream_read(&port->stream, chain->writable->iov_base,
 				   chain->writable->iov_len);
 		chain_skip_writable(chain, step);
@@ -196,8 +197,10 @@ static void receive(struct console_port *port)
 	struct chain chain;
 
 	while (stream_input_bytes(&port->stream) && receives(port) &&
-	       virtqueue_pop(port->receive, &chain))
+	       virtqueue_pop(port->receive, &chain)) {
+		virtqueue_spend(port->receive, VIRTQUEUE_PARTS_SHARED * chain.writable_count);
 		virtqueue_push(port->receive, chain.head, receive_bytes(port, &chain));
+	}
 }
 
 static void port_input(struct stream *stream)

@@ -29,9 +29,10 @@ static struct rng *rng_of(struct virtio_device *device)
 /* Fills the chain, as far as one request goes. */
 static uint32_t rng_fill(const struct chain *chain)
 {
+	unsigned parts = (unsigned)min_u64(chain->writable_count, VIRTQUEUE_PARTS_SHARED);
 	uint32_t filled = 0;
 
-	for (unsigned i = 0; i < chain->writable_count && filled < RNG_REQUEST_BYTES; i++) {
+	for (unsigned i = 0; i < parts && filled < RNG_REQUEST_BYTES; i++) {
 		size_t length = min_u64(chain->writable[i].iov_len, RNG_REQUEST_BYTES - filled);
 		ssize_t result = getrandom(chain->writable[i].iov_base, length, 0);
 
@@ -47,8 +48,10 @@ static void rng_kick(struct virtqueue *queue)
 {
 	struct chain chain;
 
-	while (virtqueue_pop(queue, &chain))
+	while (virtqueue_pop(queue, &chain)) {
 		virtqueue_push(queue, chain.head, rng_fill(&chain));
+		virtqueue_spend(queue, VIRTQUEUE_PARTS_SHARED * chain.writable_count);
+	}
 }
 
 static void rng_destroy(struct virtio_device *device)

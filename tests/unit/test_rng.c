@@ -72,6 +72,22 @@ static void bounds_a_request(void **state)
 	assert_in_range(written, 1, 64 * 1024);
 }
 
+/* The host may have to zero a page for each. */
+static void writes_to_few_parts(void **state)
+{
+	struct driver *driver = *state;
+	struct driver_part parts[6];
+
+	for (unsigned i = 0; i < 6; i++) {
+		parts[i] = driver_in(driver, 64);
+		parts[i].bytes = 1;
+	}
+	for (unsigned i = 0; i < 200; i++)
+		assert_int_equal(driver_request(&driver->queues[0], parts, 6), 4);
+	for (unsigned i = 4; i < 6; i++)
+		assert_int_equal(*(uint8_t *)driver_at(driver, parts[i].gpa), 0);
+}
+
 static void returns_a_buffer_that_it_may_not_write(void **state)
 {
 	struct driver *driver = *state;
@@ -104,6 +120,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(writes_no_byte_more, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(fills_every_part, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(bounds_a_request, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(writes_to_few_parts, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(returns_a_buffer_that_it_may_not_write, set_up,
 						tear_down),
 		cmocka_unit_test_setup_teardown(serves_again_after_resets, set_up, tear_down),
