@@ -372,6 +372,7 @@ int machine_run(const struct machine_config *config)
 		control_destroy(machine.socket);
 		machine_abandon(&machine);
 		boot_trace_print(config->trace, log_say);
+		terminal_restore(); /* whoever has let us go on meanwhile made it raw again */
 		_exit(machine.exit_status);
 	}
 	machine_destroy(&machine);
