@@ -237,14 +237,13 @@ static void raw_fail(struct image_io *io, int error)
 }
 
 /*
- * A sync failed: whatever the page cache held may be what is missing. Of direct
- * I/O it held nothing but of discards (see raw_zero_whole()), and of writethrough
- * nothing that the guest was told is safe.
+ * A sync failed: whatever had not reached the medium may be what is missing. Direct
+ * I/O passes this host's page cache, but not what lies below the file: the cache of
+ * a loop device, a server, a disk. Of writethrough nothing there was told to be safe.
  */
 static void raw_lost(struct image *image)
 {
-	if (image->direct || image->config.cache == IMAGE_CACHE_WRITETHROUGH ||
-	    atomic_exchange(&image->lost, true))
+	if (image->config.cache == IMAGE_CACHE_WRITETHROUGH || atomic_exchange(&image->lost, true))
 		return;
 	log_limited(&image->log_limit, "%s: earlier writes may be lost, so every flush fails from "
 		    "now on: check the disk, then start again", image->config.name);
