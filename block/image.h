@@ -17,6 +17,7 @@
 #include <sys/uio.h>
 
 #include "base/log.h"
+#include "block/image_line.h"
 #include "core/worker.h"
 
 #define IMAGE_SECTOR_BYTES 512
@@ -97,16 +98,11 @@ struct image_io {
 	/* block/ only */
 	struct ring_op op;
 	struct image_lane *lane;
-	struct image_io *next_waiting; /* in one of the lane's lines */
+	struct image_io *next_waiting; /* in one of the lane's lines: block/image_line.h */
 	uint8_t *bounce;
 	uint64_t moved; /* bytes, counting from offset */
 	unsigned losses; /* of the lane, when it began */
 	uint8_t step, retries; /* enum raw_step */
-};
-
-/* Who waits for the same, in order. */
-struct image_line {
-	struct image_io *first, **last;
 };
 
 /* An image as one worker sees it. That worker's thread only. */

@@ -105,33 +105,6 @@ static bool iovec_direct(const struct image *image, const struct image_io *io)
 	       is_aligned(length_bits, image->logical_block);
 }
 
-/* ---- Lines ---- */
-
-static void line_init(struct image_line *line)
-{
-	*line = (struct image_line){ NULL, &line->first };
-}
-
-static void line_add(struct image_line *line, struct image_io *io)
-{
-	io->next_waiting = NULL;
-	*line->last = io;
-	line->last = &io->next_waiting;
-}
-
-/* The first one, or NULL. */
-static struct image_io *line_take(struct image_line *line)
-{
-	struct image_io *io = line->first;
-
-	if (!io)
-		return NULL;
-	line->first = io->next_waiting;
-	if (!line->first)
-		line->last = &line->first;
-	return io;
-}
-
 /* ---- Bounce buffers ---- */
 
 static bool buffer_take(struct image_lane *lane, struct image_io *io)
@@ -139,7 +112,7 @@ static bool buffer_take(struct image_lane *lane, struct image_io *io)
 	unsigned index;
 
 	if (!lane->buffers_free) {
-		line_add(&lane->buffer_line, io);
+		image_line_add(&lane->buffer_line, io);
 		return false;
 	}
 	index = (unsigned)__builtin_ctz(lane->buffers_free);
@@ -158,7 +131,7 @@ static void buffer_give(struct image_lane *lane, uint8_t *buffer)
 {
 	struct image_io *next;
 
-	while ((next = line_take(&lane->buffer_line)) && !raw_wanted(next))
+	while ((next = image_line_take(&lane->buffer_line)) && !raw_wanted(next))
 		next->done(next, -ECANCELED);
 	if (!next) {
 		lane->buffers_free |= 1u << (size_t)(buffer - lane->buffers) / RAW_BUFFER_BYTES;
@@ -372,7 +345,7 @@ static void raw_issue(struct image_io *io)
 static void raw_go_on(struct worker_job *job)
 {
 	struct image_lane *lane = container_of(job, struct image_lane, rest_job);
-	struct image_io *io = line_take(&lane->rest_line);
+	struct image_io *io = image_line_take(&lane->rest_line);
 
 	if (raw_wanted(io))
 		raw_issue(io);
@@ -384,7 +357,7 @@ static void raw_go_on(struct worker_job *job)
 
 static void raw_rest(struct image_io *io)
 {
-	line_add(&io->lane->rest_line, io);
+	image_line_add(&io->lane->rest_line, io);
 	worker_ready(io->lane->worker, &io->lane->rest_job);
 }
 
@@ -404,10 +377,10 @@ static void raw_sync(struct image_io *io)
 	io->step = RAW_SYNC;
 	io->retries = 0;
 	if (lane->syncing.first) {
-		line_add(&lane->sync_line, io);
+		image_line_add(&lane->sync_line, io);
 		return;
 	}
-	line_add(&lane->syncing, io);
+	image_line_add(&lane->syncing, io);
 	raw_issue(io);
 }
 
@@ -421,9 +394,9 @@ static void raw_synced(struct image_lane *lane, int result)
 		raw_lost(image);
 		lane->losses++;
 	}
-	line_init(&lane->syncing);
-	while ((next = line_take(&lane->sync_line)))
-		line_add(&lane->syncing, next);
+	image_line_init(&lane->syncing);
+	while ((next = image_line_take(&lane->sync_line)))
+		image_line_add(&lane->syncing, next);
 	if (lane->syncing.first)
 		raw_issue(lane->syncing.first);
 	for (; io; io = next) {
@@ -596,10 +569,10 @@ int raw_lane_init(struct image_lane *lane)
 	}
 	lane->zeroes = mapping;
 	lane->buffers_free = (uint32_t)(BIT64(RAW_BUFFERS) - 1);
-	line_init(&lane->buffer_line);
-	line_init(&lane->rest_line);
-	line_init(&lane->syncing);
-	line_init(&lane->sync_line);
+	image_line_init(&lane->buffer_line);
+	image_line_init(&lane->rest_line);
+	image_line_init(&lane->syncing);
+	image_line_init(&lane->sync_line);
 	lane->rest_job.run = raw_go_on;
 	return 0;
 }

@@ -11,7 +11,7 @@
 #include "base/log.h"
 #include "core/worker.h"
 
-/* Embedded. The owner sets these three, and `fd` to -1 or to what it has opened, without blocking. */
+/* Embedded. The owner sets the first three, and `fd`: -1, or what it has opened non-blocking. */
 struct listener {
 	const char *name; /* for messages; outlives the listener */
 	struct worker *worker;

@@ -14,6 +14,12 @@
 #include <stdint.h>
 #include <sys/uio.h>
 
+/*
+ * The first byte written to a page has the host zero all of it, 2 MiB maybe: a device whose
+ * worker others share writes to so many parts of a chain, and spends as many chains for each.
+ */
+#define CHAIN_PARTS_SHARED 4
+
 struct chain {
 	uint16_t head;
 	uint16_t readable_count, writable_count; /* iovecs left */

@@ -177,7 +177,7 @@ static uint32_t receive_bytes(struct console_port *port, struct chain *chain)
 	uint32_t written = 0;
 	size_t step = 1;
 
-	for (unsigned i = 0; i < VIRTQUEUE_PARTS_SHARED && step && chain->writable_bytes; i++) {
+	for (unsigned i = 0; i < CHAIN_PARTS_SHARED && step && chain->writable_bytes; i++) {
 		step = stream_read(&port->stream, chain->writable->iov_base,
 				   chain->writable->iov_len);
 		chain_skip_writable(chain, step);
@@ -198,7 +198,7 @@ static void receive(struct console_port *port)
 
 	while (stream_input_bytes(&port->stream) && receives(port) &&
 	       virtqueue_pop(port->receive, &chain)) {
-		virtqueue_spend(port->receive, VIRTQUEUE_PARTS_SHARED * chain.writable_count);
+		virtqueue_spend(port->receive, CHAIN_PARTS_SHARED * chain.writable_count);
 		virtqueue_push(port->receive, chain.head, receive_bytes(port, &chain));
 	}
 }

@@ -29,7 +29,7 @@ static struct rng *rng_of(struct virtio_device *device)
 /* Fills the chain, as far as one request goes. */
 static uint32_t rng_fill(const struct chain *chain)
 {
-	unsigned parts = (unsigned)min_u64(chain->writable_count, VIRTQUEUE_PARTS_SHARED);
+	unsigned parts = (unsigned)min_u64(chain->writable_count, CHAIN_PARTS_SHARED);
 	uint32_t filled = 0;
 
 	for (unsigned i = 0; i < parts && filled < RNG_REQUEST_BYTES; i++) {
@@ -50,7 +50,7 @@ static void rng_kick(struct virtqueue *queue)
 
 	while (virtqueue_pop(queue, &chain)) {
 		virtqueue_push(queue, chain.head, rng_fill(&chain));
-		virtqueue_spend(queue, VIRTQUEUE_PARTS_SHARED * chain.writable_count);
+		virtqueue_spend(queue, CHAIN_PARTS_SHARED * chain.writable_count);
 	}
 }
 

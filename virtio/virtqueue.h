@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A split or packed virtqueue with EVENT_IDX and INDIRECT_DESC (virtio 1.2, 2.7
- * and 2.8), owned by its device and served by one worker. Kick fd in, call fd out; ring memory
- * in between. No lock: addresses and size change under device->lock and only
- * while the queue is stopped, all else belongs to the worker.
+ * A split or packed virtqueue with EVENT_IDX and INDIRECT_DESC (virtio 1.2, 2.7 and 2.8), owned by
+ * its device and served by one worker. Kick fd in, call fd out; ring memory in between. No lock:
+ * addresses and size change under device->lock and only while the queue is stopped, all else
+ * belongs to the worker.
  */
 #ifndef VIRTIO_VIRTQUEUE_H
 #define VIRTIO_VIRTQUEUE_H
@@ -18,12 +18,6 @@
 
 #define VIRTQUEUE_MAX 1024 /* entries: also the most iovecs that the kernel takes at once */
 #define VIRTQUEUE_PASS_CHAINS 64 /* popped in one pass of the worker, so that no queue starves */
-/*
- * The first byte written to a page has the host zero all of it, which may be 2 MiB: a
- * device whose worker others share writes to this many parts of a chain, and spends as
- * many chains for each.
- */
-#define VIRTQUEUE_PARTS_SHARED 4
 
 struct virtio_device;
 
@@ -35,10 +29,7 @@ enum virtqueue_goal {
 
 struct virtqueue;
 
-/*
- * Who serves a queue instead of its worker, the host's kernel. Worker thread; the
- * rings are split ones, and valid.
- */
+/* Who serves a queue instead of its worker: the host's kernel. Worker thread, valid split rings. */
 struct virtqueue_outside {
 	/* From next_avail on, kick and call fd in its hands. 0 or -errno. */
 	int (*begin)(struct virtqueue *queue);
@@ -103,10 +94,9 @@ void virtqueue_destroy(struct virtqueue *queue);
 bool virtqueue_pop(struct virtqueue *queue, struct chain *chain);
 
 /*
- * Gives back the chain popped last, then the one before it...: it will be
- * popped again. If one that was popped later has ended meanwhile (pushed, or
- * malformed) that can't be, as the avail index stands in one place only: the
- * chain is then pushed with length 0.
+ * Gives back the chain popped last, then the one before it...: it will be popped again. If one that
+ * was popped later has ended meanwhile (pushed, or malformed) that can't be, as the avail index
+ * stands in one place only: the chain is then pushed with length 0.
  */
 void virtqueue_unpop(struct virtqueue *queue, uint16_t head);
 
